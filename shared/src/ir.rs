@@ -1,0 +1,22 @@
+//! The validated intermediate representation: what the control plane compiles
+//! to and the proxies build from. It holds exactly what both understand; each
+//! type says which xDS message it stands for. Every value is complete: defaults
+//! are filled in before it is made.
+
+mod assignment;
+mod cluster;
+mod listener;
+mod route;
+
+pub use assignment::{Assignment, Endpoint, Health, Locality};
+pub use cluster::{
+    Breakers, Cluster, Connection, Discovery, LbPolicy, LoadBalancing, Outlier, RetryBudget,
+    UpstreamProtocol,
+};
+pub use listener::{AccessLog, HttpProtocol, Limits, Listener, RouteSource, Timeouts};
+pub use route::{
+    Action, Backoff, Domain, Forward, HeaderEdits, HeaderMatch, HeaderTest, HeaderValue, PathMatch,
+    PathRewrite, QueryMatch, QueryTest, RateLimit, RateLimitKey, Redirect, RedirectPath, Respond,
+    RetryCondition, RetryPolicy, Route, RouteMatch, RouteTable, StringMatch, VirtualHost,
+    WeightedCluster,
+};

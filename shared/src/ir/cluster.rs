@@ -1,0 +1,139 @@
+//! `envoy.config.cluster.v3.Cluster`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ir::Assignment;
+use crate::names::{AssignmentName, ClusterName};
+use crate::units::{Percent, duration_text, optional_duration_text};
+
+/// A group of interchangeable endpoints and how to treat them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Its name.
+    pub name: ClusterName,
+    /// Where its endpoints come from.
+    pub discovery: Discovery,
+    /// HTTP version spoken with them.
+    pub protocol: UpstreamProtocol,
+    /// How one is chosen.
+    pub load_balancing: LoadBalancing,
+    /// Upper bounds on what is open at once.
+    pub breakers: Breakers,
+    /// When an endpoint is taken out; `None` is never.
+    pub outlier: Option<Outlier>,
+    /// Connections to endpoints.
+    pub connection: Connection,
+}
+
+/// Where endpoints come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Discovery {
+    /// An assignment of its own, asked for by name (EDS).
+    Named(AssignmentName),
+    /// Part of the cluster.
+    Inline(Assignment),
+}
+
+/// HTTP version of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+}
+
+/// How an endpoint is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadBalancing {
+    /// The algorithm.
+    pub policy: LbPolicy,
+    /// Below this share of healthy endpoints, health is ignored; 0 is never.
+    pub panic_threshold: Percent,
+}
+
+/// The algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LbPolicy {
+    /// In turn, by weight.
+    RoundRobin,
+    /// Fewest requests in progress of `choices` drawn.
+    LeastRequest {
+        /// How many are drawn; at least 2.
+        choices: u32,
+    },
+    /// Fewest requests in progress of all.
+    LeastRequestFullScan,
+    /// At random, by weight.
+    Random,
+}
+
+/// Upper bounds on what is open at once, for the whole process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breakers {
+    /// Connections.
+    pub connections: u32,
+    /// Requests that wait for a connection.
+    pub pending: u32,
+    /// Requests in progress.
+    pub requests: u32,
+    /// Retries.
+    pub retries: RetryBudget,
+}
+
+/// Upper bounds on retries; both hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryBudget {
+    /// Retries in progress or waiting, as a share of requests in progress; and
+    /// retries begun, as a share of requests begun.
+    pub share: Percent,
+    /// Retries in progress that are always allowed.
+    pub min_concurrency: u32,
+    /// Retries per second that are always allowed; `None` bounds only what is
+    /// in progress, as in Envoy.
+    pub min_per_second: Option<u32>,
+}
+
+/// When an endpoint is taken out. A threshold of 0 switches its detector off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlier {
+    /// Responses with 5xx in a row.
+    pub consecutive_5xx: u32,
+    /// Responses with 502, 503 or 504 in a row.
+    pub consecutive_gateway_failure: u32,
+    /// Connect failures, resets and timeouts in a row. Used only when
+    /// `split_local_origin`, else those count as 5xx.
+    pub consecutive_local_origin_failure: u32,
+    /// Whether local failures are counted apart from responses.
+    pub split_local_origin: bool,
+    /// How often ejected endpoints are looked at.
+    #[serde(with = "duration_text")]
+    pub interval: Duration,
+    /// Time of the first ejection; the n-th in a row lasts n times as long.
+    #[serde(with = "duration_text")]
+    pub base_ejection_time: Duration,
+    /// Longest time of an ejection; not below `base_ejection_time`.
+    #[serde(with = "duration_text")]
+    pub max_ejection_time: Duration,
+    /// Share of the endpoints that may be out at once.
+    pub max_ejection_percent: u32,
+    /// Whether one may be out whatever the share says.
+    pub always_eject_one: bool,
+}
+
+/// Connections to endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// To one endpoint, for the whole process; `None` is no limit.
+    pub max: Option<u32>,
+    /// Time to open one.
+    #[serde(with = "duration_text")]
+    pub connect_timeout: Duration,
+    /// Closed when without a request for this long; `None` is never.
+    #[serde(with = "optional_duration_text")]
+    pub idle_timeout: Option<Duration>,
+    /// Closed after this many requests; `None` is no limit.
+    pub max_requests: Option<u32>,
+}
