@@ -1,0 +1,5 @@
+//! The configuration in force: one immutable value behind one swap, and how it
+//! is made from what the control plane sent.
+
+pub mod membership;
+pub mod snapshot;
