@@ -3,5 +3,6 @@
 
 pub mod backend;
 pub mod client;
+pub mod collector;
 pub mod config;
 pub mod process;

@@ -46,7 +46,11 @@ struct Process {
 }
 
 impl Process {
-    fn start(arguments: &[String], log: &Path) -> anyhow::Result<Self> {
+    fn start(
+        arguments: &[String],
+        environment: &[(String, String)],
+        log: &Path,
+    ) -> anyhow::Result<Self> {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -54,6 +58,7 @@ impl Process {
         let child = Command::new(binary()?)
             .args(arguments)
             .env("RUST_LOG", "info")
+            .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -117,7 +122,7 @@ impl ControlPlane {
             format!("--admin-listen={}", self.admin),
         ];
         let log = self.directory.join("control-plane.log");
-        self.process = Some(Process::start(&arguments, &log)?);
+        self.process = Some(Process::start(&arguments, &[], &log)?);
         ready(self.admin, "/readyz", &log).await
     }
 
@@ -200,6 +205,7 @@ pub struct Proxy {
     pub listener: SocketAddr,
     control_plane: SocketAddr,
     directory: PathBuf,
+    environment: Vec<(String, String)>,
     process: Option<Process>,
 }
 
@@ -213,12 +219,29 @@ impl Proxy {
         control_plane: SocketAddr,
         directory: &Path,
     ) -> anyhow::Result<Self> {
+        Self::start_with(id, control_plane, directory, &[]).await
+    }
+
+    /// The same with some environment.
+    ///
+    /// # Errors
+    /// If its admin port does not answer in time.
+    pub async fn start_with(
+        id: &str,
+        control_plane: SocketAddr,
+        directory: &Path,
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let mut proxy = Self {
             id: id.to_owned(),
             admin: free_address()?,
             listener: free_address()?,
             control_plane,
             directory: directory.to_owned(),
+            environment: environment
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             process: None,
         };
         proxy.restart().await?;
@@ -249,7 +272,7 @@ impl Proxy {
             format!("--state-dir={}", state.display()),
         ];
         let log = self.directory.join(format!("{}.log", self.id));
-        self.process = Some(Process::start(&arguments, &log)?);
+        self.process = Some(Process::start(&arguments, &self.environment, &log)?);
         Ok(log)
     }
 

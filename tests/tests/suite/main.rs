@@ -12,6 +12,7 @@ mod crash;
 mod faults;
 mod main_job;
 mod status;
+mod telemetry;
 
 use evenkeel_tests::backend::{Backend, Mode};
 use evenkeel_tests::config;
