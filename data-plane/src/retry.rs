@@ -1,4 +1,9 @@
-//! Decides whether another attempt is made.
+//! Decides whether another attempt is made, and when.
+//!
+//! The conditions are those of Envoy's `retry_on`, on our [`Outcome`]s. A retry
+//! must pass, in this order: the policy, the count of this request, the body,
+//! the deadline, and the [`Budget`] of the cluster. Choosing another host,
+//! sending and waiting are done elsewhere.
 
 use std::time::Duration;
 
@@ -7,29 +12,18 @@ use evenkeel_shared::ir;
 use crate::outcome::Outcome;
 use crate::tick::Tick;
 
-/// Bounds the retries of a cluster.
-#[derive(Debug)]
-pub struct Budget {
-    _limits: ir::RetryBudget,
-}
+mod budget;
+mod condition;
 
-impl Budget {
-    /// With these limits.
-    pub fn new(limits: ir::RetryBudget) -> Self {
-        Self { _limits: limits }
-    }
+#[cfg(test)]
+mod tests;
 
-    /// A request (not a retry) begins.
-    pub fn on_request(&self, _now: Tick) {}
-
-    /// A retry that [`Plan::next`] granted has ended.
-    pub fn end_retry(&self) {}
-}
+pub use budget::Budget;
 
 /// What the plan must know of the request and its surroundings.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation {
-    /// Whether the whole body is still at hand.
+    /// Whether the whole body is still at hand, or none of it was used.
     pub replayable: bool,
     /// When the time for the whole request is over.
     pub deadline: Option<Tick>,
@@ -44,7 +38,7 @@ pub struct Situation {
 /// Why there is no other attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// The outcome is not one that the policy retries, or a success.
+    /// The outcome is not one that the policy retries; a success is none.
     NotRetriable,
     /// All attempts are used up.
     Exhausted,
@@ -72,17 +66,69 @@ pub enum Decision {
 #[derive(Debug, Clone)]
 pub struct Plan<'a> {
     policy: Option<&'a ir::RetryPolicy>,
+    granted: u32,
 }
 
 impl<'a> Plan<'a> {
     /// By a policy; without one nothing is retried.
     pub fn new(policy: Option<&'a ir::RetryPolicy>) -> Self {
-        Self { policy }
+        Self { policy, granted: 0 }
     }
 
     /// What to do after an attempt that ended like this.
-    pub fn next(&mut self, _outcome: Outcome, _now: &Situation, _budget: &Budget) -> Decision {
-        let _ = self.policy;
-        Decision::Done(Stop::NotRetriable)
+    pub fn next(&mut self, outcome: Outcome, here: &Situation, budget: &Budget) -> Decision {
+        match self.try_next(outcome, here, budget) {
+            Ok(after) => {
+                self.granted += 1;
+                Decision::Retry { after }
+            }
+            Err(stop) => Decision::Done(stop),
+        }
     }
+
+    /// How many retries were granted so far.
+    pub fn retries(&self) -> u32 {
+        self.granted
+    }
+
+    fn try_next(
+        &self,
+        outcome: Outcome,
+        here: &Situation,
+        budget: &Budget,
+    ) -> Result<Duration, Stop> {
+        let policy = self.policy.ok_or(Stop::NotRetriable)?;
+        if !condition::is_retriable(policy, outcome) {
+            return Err(Stop::NotRetriable);
+        }
+        if self.granted >= policy.retries {
+            return Err(Stop::Exhausted);
+        }
+        if !here.replayable {
+            return Err(Stop::NotReplayable);
+        }
+        let after = wait(policy.backoff, self.granted, here.entropy);
+        if here
+            .deadline
+            .is_some_and(|deadline| here.now.plus(after) >= deadline)
+        {
+            return Err(Stop::Deadline);
+        }
+        if !budget.begin_retry(here.active, here.now) {
+            return Err(Stop::Budget);
+        }
+        Ok(after)
+    }
+}
+
+/// Uniform in `[0, min(base * 2^granted, max))`: the first retry waits less than
+/// `base`.
+fn wait(backoff: ir::Backoff, granted: u32, entropy: u64) -> Duration {
+    let bound = backoff
+        .base
+        .saturating_mul(2_u32.saturating_pow(granted))
+        .min(backoff.max);
+    let bound = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
+    let nanos = (u128::from(entropy) * u128::from(bound)) >> 64;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(bound))
 }
