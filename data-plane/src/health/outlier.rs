@@ -1,37 +1,42 @@
-//! Takes hosts out that fail.
+//! Takes hosts out of their cluster that fail again and again.
+//!
+//! Two halves. [`Counters`] stand at each host and are told of every attempt by
+//! all workers; when a detector fires, the control thread is told. There
+//! [`Ejections`] decides, one value for each cluster, whether the host goes out
+//! and for how long. The rules are those of Envoy's `outlier_detection`, with
+//! its consecutive detectors. What an ejection does to balancing is decided
+//! elsewhere.
+//!
+//! ```text
+//!            detector fires, share allows
+//!       in -------------------------------> out
+//!        ^                                   |
+//!        +---- first sweep after its time ---+
+//! ```
 
-use std::sync::atomic::AtomicU32;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use evenkeel_shared::ir;
 
-use crate::outcome::Outcome;
 use crate::tick::Tick;
+
+mod counters;
+
+#[cfg(test)]
+mod tests;
+
+pub use counters::Counters;
 
 /// Which detector fired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
-    /// Failures in a row.
+    /// Responses with 5xx in a row.
     Consecutive5xx,
-    /// Gateway failures in a row.
+    /// Responses with 502, 503 or 504 in a row.
     ConsecutiveGatewayFailure,
-    /// Local failures in a row.
+    /// Connect failures, resets and timeouts in a row.
     ConsecutiveLocalOriginFailure,
-}
-
-/// Failures in a row of one host.
-#[derive(Debug, Default)]
-pub struct Counters {
-    _server_errors: AtomicU32,
-}
-
-impl Counters {
-    /// Counts an attempt; says which detector fires, if one does.
-    pub fn observe(&self, _outcome: Outcome, _settings: &ir::Outlier) -> Option<Cause> {
-        None
-    }
-
-    /// Forgets all failures, as when the host comes back.
-    pub fn reset(&self) {}
 }
 
 /// What became of a host whose detector fired.
@@ -42,9 +47,9 @@ pub enum Verdict {
         /// It comes back with the first sweep from then on.
         until: Tick,
     },
-    /// Too many are out.
+    /// It stays, because too many are out.
     Overflow,
-    /// It was out.
+    /// It was out already.
     AlreadyOut,
 }
 
@@ -57,44 +62,131 @@ pub struct Ejection {
     pub until: Tick,
 }
 
-/// The ejected hosts of one cluster, and how often each was.
-#[derive(Debug, Default)]
-pub struct Ejections {}
+/// The ejected hosts of one cluster, and how often each was ejected of late.
+#[derive(Debug, Clone, Default)]
+pub struct Ejections {
+    /// Hosts that are out, or were not long ago; a host without a past is not
+    /// kept.
+    hosts: BTreeMap<u64, Past>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Past {
+    /// Present if the host is out.
+    ejection: Option<Ejection>,
+    /// How many times `base_ejection_time` the last ejection lasted, less what
+    /// good conduct took off.
+    multiplier: u32,
+    /// While the host is in: up to when its good conduct has been counted.
+    good_until: Tick,
+}
 
 impl Ejections {
-    /// A detector of a host fired, in a cluster of so many hosts.
+    /// A detector of a host fired, in a cluster of so many hosts, in or out.
+    ///
+    /// The host goes out if at most `max_ejection_percent` of the hosts are out
+    /// then, or if none is and `always_eject_one` allows the first; the last
+    /// host of a cluster is never the one.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one event: who, why, among how many, when, by which rules"
+    )]
     pub fn on_trigger(
         &mut self,
-        _host: u64,
-        _cause: Cause,
-        _hosts: usize,
-        _now: Tick,
-        _settings: &ir::Outlier,
+        host: u64,
+        cause: Cause,
+        hosts: usize,
+        now: Tick,
+        settings: &ir::Outlier,
     ) -> Verdict {
-        Verdict::Overflow
+        if self.get(host).is_some() {
+            return Verdict::AlreadyOut;
+        }
+        if !allows_another(self.count(), hosts, settings) {
+            return Verdict::Overflow;
+        }
+        let past = self.hosts.entry(host).or_insert(Past {
+            ejection: None,
+            multiplier: 0,
+            good_until: now,
+        });
+        past.multiplier = grown(past.multiplier, settings);
+        let time = settings.base_ejection_time.saturating_mul(past.multiplier);
+        let until = now.plus(time.min(settings.max_ejection_time));
+        past.ejection = Some(Ejection { cause, until });
+        Verdict::Ejected { until }
     }
 
-    /// Takes back the hosts whose time is over; to be called each interval.
-    /// Their [`Counters`] are to be reset.
-    pub fn sweep(&mut self, _now: Tick, _settings: &ir::Outlier) -> Vec<u64> {
-        Vec::new()
+    /// Takes back the hosts whose time is over and gives them, in order; their
+    /// [`Counters`] are to be reset. To be called each `interval`; each that a
+    /// host was in takes one off its multiplier.
+    pub fn sweep(&mut self, now: Tick, settings: &ir::Outlier) -> Vec<u64> {
+        let mut returned = Vec::new();
+        for (host, past) in &mut self.hosts {
+            match past.ejection {
+                Some(ejection) if ejection.until <= now => {
+                    past.ejection = None;
+                    past.good_until = now;
+                    returned.push(*host);
+                }
+                Some(_) => {}
+                None => past.forgive(now, settings.interval),
+            }
+        }
+        self.hosts
+            .retain(|_, past| past.ejection.is_some() || past.multiplier > 0);
+        returned
     }
 
-    /// The host has left the cluster.
-    pub fn forget(&mut self, _host: u64) {}
+    /// The host has left the cluster, and its past with it.
+    pub fn forget(&mut self, host: u64) {
+        self.hosts.remove(&host);
+    }
 
-    /// The ejection of a host that is out.
-    pub fn get(&self, _host: u64) -> Option<Ejection> {
-        None
+    /// The ejection of a host, if it is out.
+    pub fn get(&self, host: u64) -> Option<Ejection> {
+        self.hosts.get(&host)?.ejection
     }
 
     /// How many hosts are out.
     pub fn count(&self) -> usize {
-        0
+        let out = self.hosts.values().filter(|past| past.ejection.is_some());
+        out.count()
     }
 
-    /// When the first host may come back.
+    /// When the next host may come back, if any is out.
     pub fn next_due(&self) -> Option<Tick> {
-        None
+        let out = self.hosts.values().filter_map(|past| past.ejection);
+        out.map(|ejection| ejection.until).min()
+    }
+}
+
+impl Past {
+    /// Takes one off the multiplier for each whole interval of good conduct.
+    fn forgive(&mut self, now: Tick, interval: Duration) {
+        let interval = interval.max(Duration::from_nanos(1));
+        let intervals = now.since(self.good_until).as_nanos() / interval.as_nanos();
+        let intervals = u32::try_from(intervals).unwrap_or(u32::MAX);
+        self.multiplier = self.multiplier.saturating_sub(intervals);
+        self.good_until = self.good_until.plus(interval.saturating_mul(intervals));
+    }
+}
+
+fn allows_another(out: usize, hosts: usize, settings: &ir::Outlier) -> bool {
+    let share_holds =
+        100 * (out as u128 + 1) <= u128::from(settings.max_ejection_percent) * hosts as u128;
+    share_holds || (settings.always_eject_one && out == 0 && hosts > 1)
+}
+
+/// One more, until the time it stands for has passed the maximum.
+fn grown(multiplier: u32, settings: &ir::Outlier) -> u32 {
+    let time = settings.base_ejection_time.saturating_mul(multiplier);
+    let bound = settings
+        .max_ejection_time
+        .saturating_add(settings.base_ejection_time);
+    if time < bound {
+        multiplier.saturating_add(1)
+    } else {
+        multiplier
     }
 }
