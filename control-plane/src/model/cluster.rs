@@ -1,0 +1,99 @@
+//! `Cluster`, checked and complete.
+
+use evenkeel_shared::error::Faults;
+use evenkeel_shared::ir;
+use evenkeel_shared::proto::v1;
+
+use super::policy::Named;
+use super::{endpoints, policy};
+
+/// A group of interchangeable endpoints and how to treat them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Where the endpoints come from.
+    pub source: Source,
+    /// HTTP version spoken with them.
+    pub protocol: ir::UpstreamProtocol,
+    /// How one is chosen.
+    pub load_balancing: ir::LoadBalancing,
+    /// Upper bounds on what is open at once.
+    pub breakers: ir::Breakers,
+    /// When an endpoint is taken out; `None` is never.
+    pub outlier: Option<ir::Outlier>,
+    /// Connections to endpoints.
+    pub connection: ir::Connection,
+}
+
+/// Where the endpoints of a cluster come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// They are its own, ordered by address.
+    Static(Vec<ir::Endpoint>),
+    /// They are those of the `Endpoints` resource of this name.
+    Shared(String),
+}
+
+/// The settings of a cluster that a policy can also carry.
+pub(super) fn settings(proto: &v1::Cluster) -> v1::Policy {
+    v1::Policy {
+        timeouts: None,
+        retry: None,
+        rate_limit: None,
+        load_balancer: proto.load_balancer,
+        circuit_breakers: proto.circuit_breakers,
+        outlier_detection: proto.outlier_detection,
+        connection: proto.connection,
+    }
+}
+
+pub(super) fn from_proto(
+    proto: &v1::Cluster,
+    named: Named<'_>,
+    faults: &mut Faults,
+) -> Option<Cluster> {
+    if proto.endpoints.is_none() {
+        faults.add("endpoints", "required: one of `static` and `ref`");
+    }
+    let endpoints = proto.endpoints.as_ref();
+    let source = endpoints.and_then(|endpoints| read_source(endpoints, faults));
+    let protocol = read_protocol(proto.protocol, faults);
+    let layers = policy::layered(&settings(proto), named, faults);
+    let settings = policy::cluster_settings(&layers, &mut Faults::new());
+    Some(Cluster {
+        source: source?,
+        protocol: protocol?,
+        load_balancing: settings.load_balancing,
+        breakers: settings.breakers,
+        outlier: settings.outlier,
+        connection: settings.connection,
+    })
+}
+
+fn read_source(proto: &v1::ClusterEndpoints, faults: &mut Faults) -> Option<Source> {
+    let v1::ClusterEndpoints { r#static, r#ref } = proto;
+    let own = endpoints::from_proto(r#static, "endpoints.static", faults);
+    if r#ref.is_empty() {
+        return Some(Source::Static(own));
+    }
+    if r#static.is_empty() {
+        return Some(Source::Shared(r#ref.clone()));
+    }
+    faults.add("endpoints", "must be one of `static` and `ref`, not both");
+    None
+}
+
+fn read_protocol(protocol: i32, faults: &mut Faults) -> Option<ir::UpstreamProtocol> {
+    match v1::ClusterProtocol::try_from(protocol) {
+        Ok(v1::ClusterProtocol::Unspecified | v1::ClusterProtocol::Http1) => {
+            Some(ir::UpstreamProtocol::Http1)
+        }
+        Ok(v1::ClusterProtocol::Http2) => Some(ir::UpstreamProtocol::Http2),
+        Err(_) => {
+            faults.add(
+                "protocol",
+                format!("invalid value {protocol}: must be HTTP1 or HTTP2"),
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The defaults, as the layer behind every resource and policy. The comments of
+//! the protocol files state the same values.
+
+use evenkeel_shared::proto::v1;
+use evenkeel_shared::proto::v1::load_balancer::Policy as Algorithm;
+
+const fn seconds(seconds: i64) -> prost_types::Duration {
+    prost_types::Duration { seconds, nanos: 0 }
+}
+
+const fn millis(millis: i32) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: 0,
+        nanos: millis * 1_000_000,
+    }
+}
+
+/// What holds where `explicit` says nothing. A default that depends on another
+/// value follows it: an attempt may not take longer than its request, and a
+/// bucket is as large as what fills it.
+pub(super) fn policy(explicit: &v1::Policy) -> v1::Policy {
+    v1::Policy {
+        timeouts: Some(timeouts(explicit.timeouts.as_ref())),
+        retry: Some(v1::Retry {
+            on: [
+                "gateway-error",
+                "reset",
+                "connect-failure",
+                "refused-stream",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            retries: Some(2),
+            status_codes: Vec::new(),
+            backoff: Some(v1::Backoff {
+                base: Some(millis(25)),
+                max: Some(millis(250)),
+            }),
+        }),
+        rate_limit: explicit.rate_limit.as_ref().map(|limit| v1::RateLimit {
+            tokens: 0,
+            per: Some(seconds(1)),
+            burst: Some(limit.tokens),
+            key: None,
+        }),
+        load_balancer: Some(load_balancer(explicit.load_balancer.as_ref())),
+        circuit_breakers: Some(v1::CircuitBreakers {
+            connections: Some(1024),
+            pending_requests: Some(1024),
+            requests: Some(1024),
+            retry_budget: Some(v1::RetryBudget {
+                percent: Some(20.0),
+                min_concurrency: Some(3),
+                min_per_second: Some(10),
+            }),
+        }),
+        outlier_detection: Some(v1::OutlierDetection {
+            consecutive_5xx: Some(5),
+            consecutive_gateway_failure: Some(5),
+            consecutive_local_origin_failure: Some(5),
+            interval: Some(seconds(1)),
+            base_ejection_time: Some(seconds(30)),
+            max_ejection_time: Some(seconds(300)),
+            max_ejection_percent: Some(50),
+        }),
+        connection: Some(v1::Connection {
+            max: None,
+            connect_timeout: Some(seconds(1)),
+            idle_timeout: Some(seconds(60)),
+            max_requests: Some(0),
+        }),
+    }
+}
+
+/// A full scan draws nothing.
+fn load_balancer(explicit: Option<&v1::LoadBalancer>) -> v1::LoadBalancer {
+    let full_scan = explicit.is_some_and(|balancer| {
+        matches!(balancer.policy, Some(Algorithm::LeastRequest(least)) if least.full_scan)
+    });
+    v1::LoadBalancer {
+        policy: Some(Algorithm::LeastRequest(v1::LeastRequest {
+            choices: (!full_scan).then_some(2),
+            full_scan: false,
+        })),
+        panic_threshold: Some(50.0),
+    }
+}
+
+fn timeouts(explicit: Option<&v1::RouteTimeouts>) -> v1::RouteTimeouts {
+    const PER_TRY: i64 = 5;
+    let request = explicit.and_then(|timeouts| timeouts.request);
+    let shorter = request.filter(|request| {
+        let off = request.seconds == 0 && request.nanos == 0;
+        !off && request.seconds < PER_TRY
+    });
+    v1::RouteTimeouts {
+        request: Some(seconds(15)),
+        per_try: shorter.or(Some(seconds(PER_TRY))),
+    }
+}
+
+/// What holds where `explicit` says nothing.
+pub(super) fn listener(explicit: &v1::Listener) -> v1::Listener {
+    v1::Listener {
+        address: String::new(),
+        protocol: v1::ListenerProtocol::Http.into(),
+        timeouts: Some(v1::ListenerTimeouts {
+            header: Some(seconds(10)),
+            idle: Some(seconds(60)),
+            stream_idle: Some(seconds(300)),
+        }),
+        limits: Some(v1::ListenerLimits {
+            connections: Some(10_000),
+            header_bytes: Some(61_440),
+            headers: Some(100),
+            body_bytes: Some(0),
+            concurrent_streams: Some(100),
+        }),
+        forwarded_headers: Some(v1::ForwardedHeaders {
+            trusted_hops: Some(0),
+        }),
+        upgrades: Vec::new(),
+        access_log: explicit.access_log.as_ref().map(|_| v1::AccessLog {
+            path: "stdout".to_owned(),
+        }),
+        tracing: Some(v1::Tracing {
+            sample_percent: Some(1.0),
+        }),
+    }
+}
