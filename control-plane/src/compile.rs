@@ -1,1 +1,71 @@
-//! To be written.
+//! Turns a checked model into the resources that proxies get.
+//!
+//! It is pure and total: what was checked always compiles, and the same model
+//! gives the same resources, in the same order, in every replica.
+
+mod cluster;
+mod listener;
+pub mod removal;
+mod route;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use evenkeel_shared::ir;
+use evenkeel_shared::names::{AssignmentName, ClusterName, ListenerName, RouteTableName};
+
+use crate::model::{Model, Selector};
+
+/// Everything that proxies can get, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConfigSet {
+    /// Where proxies accept connections.
+    pub listeners: BTreeMap<ListenerName, ir::Listener>,
+    /// One for each listener, of the same name.
+    pub route_tables: BTreeMap<RouteTableName, ir::RouteTable>,
+    /// Every cluster, also those that no route leads to.
+    pub clusters: BTreeMap<ClusterName, ir::Cluster>,
+    /// Endpoints: `static/` and the cluster's name for those that are part of a
+    /// cluster, else the name of the `Endpoints` resource.
+    pub assignments: BTreeMap<AssignmentName, ir::Assignment>,
+    /// Which proxies get which listeners, ordered by name; empty if all get all.
+    pub groups: Vec<Group>,
+}
+
+/// Which proxies get which listeners.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Which proxies.
+    pub selector: Selector,
+    /// Which listeners.
+    pub listeners: BTreeSet<ListenerName>,
+}
+
+/// Compiles a model.
+pub fn compile(model: &Model) -> ConfigSet {
+    let listeners = model.listeners.iter().map(|(name, listener)| {
+        let compiled = listener::compile(name, listener);
+        (compiled.name.clone(), compiled)
+    });
+    let route_tables = model.listeners.keys().map(|listener| {
+        let table = route::table(listener, &model.routes);
+        (table.name.clone(), table)
+    });
+    let clusters = model.clusters.iter().map(|(name, cluster)| {
+        let compiled = cluster::compile(name, cluster);
+        (compiled.name.clone(), compiled)
+    });
+    let groups = model.proxy_groups.values().map(|group| Group {
+        selector: group.selector.clone(),
+        listeners: group.listeners.clone(),
+    });
+    ConfigSet {
+        listeners: listeners.collect(),
+        route_tables: route_tables.collect(),
+        clusters: clusters.collect(),
+        assignments: cluster::assignments(model),
+        groups: groups.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

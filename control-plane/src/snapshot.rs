@@ -7,7 +7,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use evenkeel_shared::xds::ResourceType;
+use evenkeel_shared::ir;
+use evenkeel_shared::xds::{Resource, ResourceType, encode, version};
+use parking_lot::Mutex;
+
+use crate::compile::removal::clusters_of;
+use crate::compile::{ConfigSet, Group};
+
+/// How many different views are kept; one more is made anew each time it is
+/// asked for. There are as many as there are combinations of groups that
+/// connected proxies belong to.
+const KEPT_VIEWS: usize = 256;
 
 /// A resource, encoded once for all streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +51,11 @@ pub struct Snapshot {
     pub removal_grant: u64,
     /// Everything; what a proxy gets without any proxy group.
     pub all: Arc<View>,
+    groups: Arc<[Group]>,
+    /// Views by the positions of the groups in them. A lock, because streams
+    /// ask for views when they open, while others read; it is held for as long
+    /// as a view takes to be made, so that it is made once.
+    views: Arc<Mutex<BTreeMap<Vec<usize>, Arc<View>>>>,
 }
 
 /// What a proxy says of itself when it connects.
@@ -57,8 +72,156 @@ pub struct NodeIdentity {
 }
 
 impl Snapshot {
-    /// The resources for a proxy.
-    pub fn view(&self, _node: &NodeIdentity) -> Arc<View> {
-        Arc::clone(&self.all)
+    /// Encodes a configuration. What has the same version in `previous` is
+    /// taken from there.
+    pub fn build(
+        revision: u64,
+        removal_grant: u64,
+        config: &ConfigSet,
+        previous: Option<&Self>,
+    ) -> Self {
+        let mut view = View::default();
+        let grant = (removal_grant > 0).then_some(Resource::RemovalGrant {
+            revision: removal_grant,
+        });
+        for resource in grant.into_iter().chain(resources(config)) {
+            let encoded = encoded(&resource, previous);
+            view.resources
+                .entry(resource.resource_type())
+                .or_default()
+                .insert(resource.name().to_owned(), encoded);
+        }
+        Self {
+            groups: config.groups.as_slice().into(),
+            ..Self::of(revision, removal_grant, Arc::new(view))
+        }
+    }
+
+    /// A snapshot of which every proxy gets everything.
+    pub fn of(revision: u64, removal_grant: u64, all: Arc<View>) -> Self {
+        Self {
+            revision,
+            removal_grant,
+            all,
+            groups: Arc::default(),
+            views: Arc::default(),
+        }
+    }
+
+    /// The resources for a proxy: without any group everything, else the
+    /// listeners of its groups and what those need. Proxies of the same groups
+    /// share one view.
+    pub fn view(&self, node: &NodeIdentity) -> Arc<View> {
+        if self.groups.is_empty() {
+            return Arc::clone(&self.all);
+        }
+        let selected = |group: &Group| {
+            let selector = &group.selector;
+            selector.selects(&node.id, &node.cluster, &node.metadata)
+        };
+        let groups = self.groups.iter().enumerate();
+        let positions: Vec<usize> = groups
+            .filter(|(_, group)| selected(group))
+            .map(|(position, _)| position)
+            .collect();
+        let mut views = self.views.lock();
+        if let Some(view) = views.get(&positions) {
+            return Arc::clone(view);
+        }
+        let view = Arc::new(self.closure(&positions));
+        if views.len() < KEPT_VIEWS {
+            views.insert(positions, Arc::clone(&view));
+        }
+        view
+    }
+
+    /// The listeners of some groups, everything that they need, and the removal
+    /// grant.
+    fn closure(&self, positions: &[usize]) -> View {
+        let groups = positions.iter().filter_map(|at| self.groups.get(*at));
+        let listeners = groups.flat_map(|group| &group.listeners);
+        let mut wanted: Vec<(ResourceType, String)> = listeners
+            .map(|name| (ResourceType::Listener, name.as_str().to_owned()))
+            .collect();
+        let mut view = View::default();
+        let grant = self.all.resources.get(&ResourceType::RemovalGrant);
+        if let Some(grant) = grant {
+            let grant = grant.clone();
+            view.resources.insert(ResourceType::RemovalGrant, grant);
+        }
+        while let Some((kind, name)) = wanted.pop() {
+            let Some(encoded) = self.all.get(kind, &name) else {
+                continue;
+            };
+            let encodings = view.resources.entry(kind).or_default();
+            if encodings.insert(name, Arc::clone(encoded)).is_none() {
+                wanted.extend(encoded.needs.iter().cloned());
+            }
+        }
+        view
     }
 }
+
+impl View {
+    /// A resource, if the view has it.
+    pub fn get(&self, kind: ResourceType, name: &str) -> Option<&Arc<Encoded>> {
+        self.resources.get(&kind)?.get(name)
+    }
+}
+
+/// Everything in a configuration, type by type.
+fn resources(config: &ConfigSet) -> impl Iterator<Item = Resource> + '_ {
+    let clusters = config.clusters.values().cloned().map(Resource::Cluster);
+    let assignments = config.assignments.values().cloned();
+    let listeners = config.listeners.values().cloned().map(Resource::Listener);
+    let tables = config.route_tables.values().cloned();
+    clusters
+        .chain(assignments.map(Resource::Assignment))
+        .chain(listeners)
+        .chain(tables.map(Resource::RouteTable))
+}
+
+/// The encoding of a resource; the previous one if the content is the same.
+fn encoded(resource: &Resource, previous: Option<&Snapshot>) -> Arc<Encoded> {
+    let version = version(resource);
+    let old = previous
+        .and_then(|snapshot| snapshot.all.get(resource.resource_type(), resource.name()))
+        .filter(|old| old.version == version);
+    if let Some(old) = old {
+        return Arc::clone(old);
+    }
+    Arc::new(Encoded {
+        version,
+        value: Bytes::from(encode(resource).value),
+        needs: needs(resource),
+    })
+}
+
+fn needs(resource: &Resource) -> Vec<(ResourceType, String)> {
+    match resource {
+        Resource::Listener(listener) => match &listener.routes {
+            ir::RouteSource::Named(name) => {
+                vec![(ResourceType::RouteTable, name.as_str().to_owned())]
+            }
+            ir::RouteSource::Inline(table) => clusters(table),
+        },
+        Resource::RouteTable(table) => clusters(table),
+        Resource::Cluster(cluster) => match &cluster.discovery {
+            ir::Discovery::Named(name) => {
+                vec![(ResourceType::Assignment, name.as_str().to_owned())]
+            }
+            ir::Discovery::Inline(_) => Vec::new(),
+        },
+        Resource::Assignment(_) | Resource::RemovalGrant { .. } => Vec::new(),
+    }
+}
+
+fn clusters(table: &ir::RouteTable) -> Vec<(ResourceType, String)> {
+    let names = clusters_of(table).into_iter();
+    names
+        .map(|name| (ResourceType::Cluster, name.as_str().to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

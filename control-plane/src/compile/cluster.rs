@@ -1,0 +1,62 @@
+//! `Cluster` and `Endpoints` to [`ir::Cluster`] and [`ir::Assignment`].
+
+use std::collections::BTreeMap;
+
+use evenkeel_shared::ir;
+use evenkeel_shared::names::{AssignmentName, ClusterName};
+
+use crate::model::{Cluster, Model, Source};
+
+/// Endpoints always travel apart from their cluster, so that a change of
+/// addresses never touches what is known of the cluster.
+pub(super) fn compile(name: &str, cluster: &Cluster) -> ir::Cluster {
+    let Cluster {
+        source,
+        protocol,
+        load_balancing,
+        breakers,
+        outlier,
+        connection,
+    } = cluster;
+    ir::Cluster {
+        name: ClusterName::from(name),
+        discovery: ir::Discovery::Named(match source {
+            Source::Static(_) => own_assignment(name),
+            Source::Shared(endpoints) => AssignmentName::from(endpoints.as_str()),
+        }),
+        protocol: *protocol,
+        load_balancing: *load_balancing,
+        breakers: *breakers,
+        outlier: *outlier,
+        connection: *connection,
+    }
+}
+
+/// The endpoints that are part of clusters, and those that are resources.
+pub(super) fn assignments(model: &Model) -> BTreeMap<AssignmentName, ir::Assignment> {
+    let shared = model
+        .endpoints
+        .iter()
+        .map(|(name, endpoints)| (AssignmentName::from(name.as_str()), endpoints));
+    let own = model.clusters.iter().filter_map(|(name, cluster)| {
+        let Source::Static(endpoints) = &cluster.source else {
+            return None;
+        };
+        Some((own_assignment(name), endpoints))
+    });
+    shared
+        .chain(own)
+        .map(|(name, endpoints)| {
+            let assignment = ir::Assignment {
+                name: name.clone(),
+                endpoints: endpoints.clone(),
+            };
+            (name, assignment)
+        })
+        .collect()
+}
+
+/// The slash cannot stand in the name of an `Endpoints` resource.
+fn own_assignment(cluster: &str) -> AssignmentName {
+    AssignmentName::new(format!("static/{cluster}"))
+}
