@@ -38,6 +38,9 @@ pub use route::{Route, Rule};
 use self::policy::Named;
 use crate::store::{DesiredState, ResourceKey};
 
+/// Broken references of one resource that come with a suggestion.
+const SUGGESTIONS: usize = 8;
+
 /// Everything users want, checked and complete, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Model {
@@ -170,15 +173,15 @@ fn sound_policies(state: &DesiredState) -> BTreeMap<&str, &v1::Policy> {
         .collect()
 }
 
-/// Notes references to what is not there.
+/// Notes references to what is not there. Only the first ones come with a
+/// suggestion, because that compares a name with all others.
 fn dangling(state: &DesiredState, resource: &v1::Resource, faults: &mut Faults) {
-    for link in links::links(resource) {
-        if state.contains_key(&link.to) {
-            continue;
-        }
+    let links = links::links(resource).into_iter();
+    let broken = links.filter(|link| !state.contains_key(&link.to));
+    for (index, link) in broken.enumerate() {
         let others = state
             .keys()
-            .filter(|key| key.kind == link.to.kind)
+            .filter(|key| key.kind == link.to.kind && index < SUGGESTIONS)
             .map(|key| key.name.as_str());
         let hint = fields::suggestion(&link.to.name, others);
         let (kind, name) = (link.to.kind_label(), &link.to.name);

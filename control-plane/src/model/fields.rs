@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use evenkeel_shared::document::nearest;
 use evenkeel_shared::error::Faults;
 use evenkeel_shared::units::{Percent, format_duration};
 
@@ -307,33 +308,10 @@ pub(super) fn is_hostname(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(label)
 }
 
-/// ` (did you mean "…"?)` with the candidate that is nearest to `word`, if one
-/// is near enough to be a slip.
+/// `; did you mean "…"?` with the candidate that is nearest to `word`, if one is
+/// near enough to be a slip.
 pub(super) fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
-        .min()
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .map(|(_, candidate)| format!("; did you mean {candidate:?}?"))
+    nearest(word, candidates)
+        .map(|candidate| format!("; did you mean {candidate:?}?"))
         .unwrap_or_default()
-}
-
-/// Levenshtein's distance, in bytes.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (y, cell) in b.bytes().zip(row.iter_mut().skip(1)) {
-            let substitute = diagonal + usize::from(x != y);
-            diagonal = *cell;
-            left = substitute.min(left + 1).min(*cell + 1);
-            *cell = left;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

@@ -4,6 +4,8 @@ mod action;
 mod filters;
 mod matching;
 
+use std::collections::BTreeSet;
+
 use evenkeel_shared::error::Faults;
 use evenkeel_shared::ir;
 use evenkeel_shared::proto::v1;
@@ -92,11 +94,12 @@ fn read_hosts(hostnames: &[String], faults: &mut Faults) -> Vec<ir::Domain> {
     if hostnames.is_empty() {
         return vec![ir::Domain::Any];
     }
+    let mut seen = BTreeSet::new();
     let mut hosts = Vec::with_capacity(hostnames.len());
     for (index, text) in hostnames.iter().enumerate() {
         let path = format!("hostnames[{index}]");
         let domain = read_host(text, &path, faults);
-        if domain.as_ref().is_some_and(|domain| hosts.contains(domain)) {
+        if domain.clone().is_some_and(|domain| !seen.insert(domain)) {
             faults.add(path, format!("invalid value {text:?}: is given twice"));
         }
         hosts.extend(domain);

@@ -50,6 +50,23 @@ fn a_shop_is_sound() {
 }
 
 #[test]
+fn the_examples_of_the_manual_are_sound() {
+    let examples = [
+        include_str!("../../../shared/src/document/examples/listener.yaml"),
+        include_str!("../../../shared/src/document/examples/route.yaml"),
+        include_str!("../../../shared/src/document/examples/cluster.yaml"),
+        include_str!("../../../shared/src/document/examples/policy.yaml"),
+        include_str!("../../../shared/src/document/examples/endpoints.yaml"),
+        include_str!("../../../shared/src/document/examples/proxy_group.yaml"),
+    ];
+    for example in examples {
+        for document in evenkeel_shared::document::read("example", example).unwrap() {
+            assert_eq!(check_one(&document.resource), [], "{}", document.id);
+        }
+    }
+}
+
+#[test]
 fn every_fault_of_every_resource_is_reported_with_its_path() {
     let found = all_faults(&[
         json!({"name": "edge", "listener": {"address": "localhost:80", "upgrades": ["h2c"],

@@ -1,5 +1,7 @@
 //! What a rule does with a request.
 
+use std::collections::BTreeSet;
+
 use evenkeel_shared::error::Faults;
 use evenkeel_shared::ir;
 use evenkeel_shared::names::ClusterName;
@@ -78,13 +80,14 @@ fn refuse_forwarding(rule: &v1::RouteRule, filters: &Filters, faults: &mut Fault
 
 fn read_clusters(protos: &[v1::WeightedCluster], faults: &mut Faults) -> Vec<ir::WeightedCluster> {
     let mut sum = 0_u64;
-    let mut clusters: Vec<ir::WeightedCluster> = Vec::with_capacity(protos.len());
+    let mut named = BTreeSet::new();
+    let mut clusters = Vec::with_capacity(protos.len());
     for (index, proto) in protos.iter().enumerate() {
         let v1::WeightedCluster { name, weight } = proto;
         let path = format!("clusters[{index}]");
         if name.is_empty() {
             faults.add(format!("{path}.name"), "required");
-        } else if clusters.iter().any(|other| other.name.as_str() == name) {
+        } else if !named.insert(name) {
             faults.add(
                 format!("{path}.name"),
                 format!("invalid value {name:?}: is given twice"),

@@ -10,6 +10,10 @@ use evenkeel_shared::proto::v1::filter::Filter;
 use super::action;
 use crate::model::fields::{self, within};
 
+/// Changes of header fields in one rule; more is a mistake, and every request
+/// would pay for it.
+const MOST_EDITS: usize = 256;
+
 /// What all filters of a rule come to.
 #[derive(Debug, Default)]
 pub(super) struct Filters {
@@ -28,6 +32,14 @@ pub(super) fn from_proto(
     faults: &mut Faults,
 ) -> Filters {
     let mut filters = Filters::default();
+    let edits: usize = protos.iter().map(number_of_edits).sum();
+    if edits > MOST_EDITS {
+        faults.add(
+            "filters",
+            format!("have {edits} changes of header fields: must have at most {MOST_EDITS}"),
+        );
+        return filters;
+    }
     for (index, proto) in protos.iter().enumerate() {
         within(
             faults,
@@ -60,6 +72,15 @@ pub(super) fn from_proto(
         );
     }
     filters
+}
+
+fn number_of_edits(proto: &v1::Filter) -> usize {
+    match &proto.filter {
+        Some(Filter::RequestHeaders(edits) | Filter::ResponseHeaders(edits)) => {
+            edits.set.len() + edits.add.len() + edits.remove.len()
+        }
+        Some(Filter::UrlRewrite(_)) | None => 0,
+    }
 }
 
 /// Adds the edits of one more filter to those of the filters before it.
