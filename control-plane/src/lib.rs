@@ -6,6 +6,7 @@ pub mod api;
 pub mod app;
 pub mod compile;
 pub mod config;
+pub mod fleet;
 pub mod model;
 pub mod snapshot;
 pub mod store;

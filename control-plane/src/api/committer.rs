@@ -1,0 +1,299 @@
+//! The one task that changes the configuration: it checks, stores, and then
+//! publishes. A caller that goes away does not tear a change.
+//!
+//! ```text
+//! request -> apply -> check -> compile -> durable commit -> encode -> publish
+//! ```
+//!
+//! Invariant: nothing is published that is not durable, and what is published
+//! only gets newer.
+
+use std::sync::Arc;
+
+use evenkeel_shared::proto::v1;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::plan::{Plan, plan};
+use super::rejected::Rejected;
+use crate::admin::metrics::Metrics;
+use crate::compile::{ConfigSet, compile};
+use crate::model;
+use crate::snapshot::Snapshot;
+use crate::store::{CommitError, Committed, ConfigStore, DesiredState, Proposal, ResourceKey};
+use crate::xds::clock::Clock;
+use crate::xds::nodes::Nodes;
+
+/// Changes that wait for their turn; more callers wait to be let in.
+const WAITING: usize = 64;
+
+/// What is to be changed.
+#[derive(Debug)]
+pub(super) enum Edit {
+    /// Create or replace, and delete.
+    Apply {
+        resources: Vec<v1::Resource>,
+        deletions: Vec<ResourceKey>,
+    },
+    /// Go to this state.
+    Replace(DesiredState),
+}
+
+/// A change, as somebody asks for it.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub edit: Edit,
+    pub apply_id: String,
+    pub expected_revision: u64,
+    pub dry_run: bool,
+    pub message: String,
+    pub author: String,
+    pub allow_mass_removal: bool,
+}
+
+/// What a change did.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub revision: u64,
+    pub changes: Vec<v1::Change>,
+    pub proxies: u32,
+}
+
+/// The present configuration.
+#[derive(Debug)]
+pub struct Head {
+    /// Its revision; number 0 before the first.
+    pub revision: v1::Revision,
+    /// What users want.
+    pub state: DesiredState,
+    /// What proxies can get.
+    pub config: ConfigSet,
+}
+
+type Reply = oneshot::Sender<Result<Outcome, Rejected>>;
+
+/// The way to the committer, and its results.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    changes: mpsc::Sender<(Change, Reply)>,
+    head: watch::Receiver<Arc<Head>>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// The task's state.
+#[derive(Debug)]
+pub struct Committer<S> {
+    store: Arc<S>,
+    changes: mpsc::Receiver<(Change, Reply)>,
+    head: watch::Sender<Arc<Head>>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    nodes: Arc<Nodes>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+}
+
+impl Outcome {
+    fn new(revision: u64, changes: Vec<v1::Change>, proxies: usize) -> Self {
+        Self {
+            revision,
+            changes,
+            proxies: u32::try_from(proxies).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl Configuration {
+    /// The present configuration.
+    pub fn head(&self) -> Arc<Head> {
+        Arc::clone(&self.head.borrow())
+    }
+
+    /// What is published.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
+    pub(super) async fn change(&self, change: Change) -> Result<Outcome, Rejected> {
+        let (reply, outcome) = oneshot::channel();
+        let sent = self.changes.send((change, reply)).await;
+        sent.map_err(|_| Rejected::Closed)?;
+        outcome.await.map_err(|_| Rejected::Closed)?
+    }
+}
+
+impl<S: ConfigStore> Committer<S> {
+    /// Takes up the last durable revision.
+    ///
+    /// # Errors
+    /// The store cannot be read, or holds what this program does not accept.
+    pub async fn load(
+        store: Arc<S>,
+        nodes: Arc<Nodes>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> anyhow::Result<(Self, Configuration)> {
+        let Committed {
+            revision, state, ..
+        } = store.head().await?;
+        let grant = store.removal_grant().await?;
+        let checked = model::check(&state).map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!(
+                "revision {} is not valid for this version of the program:\n{}",
+                revision.revision,
+                faults.join("\n")
+            )
+        })?;
+        let config = compile(&checked);
+        let snapshot = Snapshot::build(revision.revision, grant, &config, None);
+        metrics.set_revision(revision.revision);
+        let (sender, changes) = mpsc::channel(WAITING);
+        let head = Head {
+            revision,
+            state,
+            config,
+        };
+        let (head, head_reader) = watch::channel(Arc::new(head));
+        let (snapshots, snapshot_reader) = watch::channel(Arc::new(snapshot));
+        let configuration = Configuration {
+            changes: sender,
+            head: head_reader,
+            snapshots: snapshot_reader,
+        };
+        let committer = Self {
+            store,
+            changes,
+            head,
+            snapshots,
+            nodes,
+            metrics,
+            clock,
+        };
+        Ok((committer, configuration))
+    }
+
+    /// Makes changes, one after the other, until it is told to stop. A change
+    /// that has begun is finished.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        loop {
+            // Receiving can be cancelled without losing a change.
+            let next = tokio::select! {
+                () = shutdown.cancelled() => return,
+                next = self.changes.recv() => next,
+            };
+            let Some((change, reply)) = next else { return };
+            let began = Instant::now();
+            let dry_run = change.dry_run;
+            let outcome = self.make(change).await;
+            let label = match &outcome {
+                Ok(_) if dry_run => "dry_run",
+                Ok(_) => "ok",
+                Err(rejected) => rejected.label(),
+            };
+            self.metrics.note_commit(label);
+            self.metrics
+                .commit_seconds
+                .observe(began.elapsed().as_secs_f64());
+            // The caller may be gone; the change is made all the same.
+            let _ = reply.send(outcome);
+        }
+    }
+
+    async fn make(&mut self, change: Change) -> Result<Outcome, Rejected> {
+        let head = Arc::clone(&self.head.borrow());
+        let current = head.revision.revision;
+        if !change.apply_id.is_empty()
+            && !change.dry_run
+            && let Some(revision) = self.store.by_apply_id(&change.apply_id).await?
+        {
+            return Ok(self.repeated(revision));
+        }
+        let expected = change.expected_revision;
+        if expected != 0 && expected != current {
+            return Err(Rejected::Conflict { expected, current });
+        }
+        let Change {
+            edit,
+            apply_id,
+            dry_run,
+            message,
+            author,
+            allow_mass_removal,
+            ..
+        } = change;
+        let planning = Arc::clone(&head);
+        let Plan {
+            state,
+            changes,
+            config,
+        } = off_thread(move || plan(&planning, edit, allow_mass_removal)).await??;
+        if dry_run || state == head.state {
+            return Ok(Outcome::new(current, changes, self.nodes.connected().len()));
+        }
+        let proposal = Proposal {
+            author,
+            message,
+            time: self.clock.wall_now(),
+            apply_id,
+            allow_mass_removal,
+            state,
+        };
+        match self.store.commit(current, proposal).await {
+            Ok(committed) => {
+                let revision = committed.revision.revision;
+                let proxies = self.publish(committed, config).await?;
+                Ok(Outcome::new(revision, changes, proxies))
+            }
+            Err(CommitError::Conflict { current }) => Err(Rejected::Conflict { expected, current }),
+            Err(CommitError::AlreadyApplied(revision)) => Ok(self.repeated(*revision)),
+            Err(CommitError::Store(error)) => Err(error.into()),
+        }
+    }
+
+    /// Publishes what is durable; returns how many proxies were connected.
+    async fn publish(
+        &mut self,
+        committed: Committed,
+        config: ConfigSet,
+    ) -> Result<usize, Rejected> {
+        let revision = committed.revision.revision;
+        let head = Arc::new(Head {
+            revision: committed.revision,
+            state: committed.state,
+            config,
+        });
+        let proxies = self.nodes.capture_audience(revision);
+        self.head.send_replace(Arc::clone(&head));
+        let previous = Arc::clone(&self.snapshots.borrow());
+        let grant = if committed.allow_mass_removal {
+            revision
+        } else {
+            previous.removal_grant
+        };
+        let snapshot =
+            off_thread(move || Snapshot::build(revision, grant, &head.config, Some(&previous)))
+                .await?;
+        self.snapshots.send_replace(Arc::new(snapshot));
+        self.metrics.set_revision(revision);
+        info!(revision, proxies, "configuration published");
+        Ok(proxies)
+    }
+
+    fn repeated(&self, revision: v1::Revision) -> Outcome {
+        let audience = self.nodes.audience(revision.revision);
+        let proxies = audience.map_or(0, |ids| ids.len());
+        Outcome::new(revision.revision, revision.changes, proxies)
+    }
+}
+
+/// Runs work that takes long on a thread of its own, so that streams go on.
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Rejected> {
+    tokio::task::spawn_blocking(work).await.map_err(|failure| {
+        error!(%failure, "a change could not be processed");
+        Rejected::Defect
+    })
+}

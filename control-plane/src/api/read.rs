@@ -1,0 +1,122 @@
+//! `Get`, `List`, `Describe` and `History`.
+
+use evenkeel_shared::proto::v1;
+use tonic::Status;
+
+use super::committer::Head;
+use super::rejected::Rejected;
+use super::service::Management;
+use super::status::rejection;
+use crate::model;
+use crate::store::{ConfigStore, ResourceKey};
+
+/// How many revisions are listed if nobody says otherwise.
+const DEFAULT_HISTORY: u32 = 20;
+
+/// How many revisions are listed at the most.
+const MOST_HISTORY: u32 = 1000;
+
+pub(super) fn get(head: &Head, request: &v1::GetRequest) -> Result<v1::GetResponse, Status> {
+    let key = key(request.id.as_ref())?;
+    Ok(v1::GetResponse {
+        resource: Some(find(head, &key)?.clone()),
+        revision: head.revision.revision,
+    })
+}
+
+pub(super) fn list(head: &Head, request: v1::ListRequest) -> v1::ListResponse {
+    let kind = request.kind();
+    let wanted = head
+        .state
+        .iter()
+        .filter(|(key, _)| kind == v1::Kind::Unspecified || key.kind == kind);
+    v1::ListResponse {
+        resources: wanted.map(|(_, resource)| resource.clone()).collect(),
+        revision: head.revision.revision,
+    }
+}
+
+impl<S: ConfigStore> Management<S> {
+    pub(super) async fn describe_resource(
+        &self,
+        request: v1::DescribeRequest,
+    ) -> Result<v1::DescribeResponse, Status> {
+        let key = key(request.id.as_ref())?;
+        let head = self.configuration.head();
+        let resource = find(&head, &key)?.clone();
+        let changed = self
+            .store
+            .history(1, head.revision.revision + 1, Some(&key))
+            .await
+            .map_err(Rejected::from)?;
+        let (refers_to, referenced_by) = model::references(&head.state, &key);
+        let ids = |keys: Vec<ResourceKey>| keys.iter().map(ResourceKey::to_id).collect();
+        Ok(v1::DescribeResponse {
+            resource: Some(resource),
+            changed: changed.into_iter().next(),
+            effective: model::effective(&head.state, &key),
+            referenced_by: ids(referenced_by),
+            refers_to: ids(refers_to),
+            rejections: self.rejections_of(&key),
+        })
+    }
+
+    pub(super) async fn list_revisions(
+        &self,
+        request: v1::HistoryRequest,
+    ) -> Result<v1::HistoryResponse, Status> {
+        let key = request.id.as_ref().map(ResourceKey::from);
+        let limit = match request.limit {
+            0 => DEFAULT_HISTORY,
+            asked => asked.min(MOST_HISTORY),
+        };
+        let revisions = self
+            .store
+            .history(limit, request.before, key.as_ref())
+            .await
+            .map_err(Rejected::from)?;
+        Ok(v1::HistoryResponse { revisions })
+    }
+
+    /// What proxies refuse of what a resource was compiled to.
+    fn rejections_of(&self, key: &ResourceKey) -> Vec<v1::Rejection> {
+        let inline = format!("static/{}", key.name);
+        let concerns = |kind: &str, name: &str| match key.kind {
+            v1::Kind::Listener => {
+                matches!(kind, "Listener" | "RouteConfiguration") && name == key.name
+            }
+            v1::Kind::Cluster => {
+                (kind == "Cluster" && name == key.name)
+                    || (kind == "ClusterLoadAssignment" && name == inline)
+            }
+            v1::Kind::Endpoints => kind == "ClusterLoadAssignment" && name == key.name,
+            v1::Kind::Route | v1::Kind::Policy | v1::Kind::ProxyGroup | v1::Kind::Unspecified => {
+                false
+            }
+        };
+        let mut found = Vec::new();
+        for node in self.nodes.list().iter().filter(|node| node.connected) {
+            let refused = node.progress.rejections.iter();
+            found.extend(
+                refused
+                    .filter(|rejected| concerns(&rejected.kind, &rejected.name))
+                    .map(|rejected| rejection(&node.identity.id, rejected, &self.clock)),
+            );
+        }
+        found
+    }
+}
+
+fn key(id: Option<&v1::ResourceId>) -> Result<ResourceKey, Rejected> {
+    let key = id.map(ResourceKey::from);
+    key.filter(|key| key.kind != v1::Kind::Unspecified)
+        .ok_or_else(|| Rejected::Request {
+            field: "id",
+            reason: "must name a kind and a resource".to_owned(),
+        })
+}
+
+fn find<'a>(head: &'a Head, key: &ResourceKey) -> Result<&'a v1::Resource, Status> {
+    let found = head.state.get(key);
+    found.ok_or_else(|| Status::not_found(format!("there is no {key}")))
+}

@@ -1,0 +1,118 @@
+//! `Wait`: follows a revision through the proxies that were connected when it
+//! was committed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_shared::proto::v1;
+use futures_util::{Stream, stream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::status::rejection;
+use crate::xds::clock::Clock;
+use crate::xds::nodes::{Node, Nodes};
+
+/// How long a proxy may be away before it counts as gone: streams are renewed
+/// from time to time. In nanoseconds.
+const ABSENCE: u64 = 2_000_000_000;
+
+/// How often absences are looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Says how far the revision has come, at first and whenever that changes,
+/// until nothing is pending.
+pub(super) fn follow(
+    nodes: Arc<Nodes>,
+    revision: u64,
+    clock: Clock,
+    shutdown: CancellationToken,
+) -> impl Stream<Item = Result<v1::WaitResponse, Status>> + Send {
+    let audience = nodes.audience(revision);
+    let audience = audience.unwrap_or_else(|| nodes.connected().into());
+    let following = Following {
+        changes: nodes.watch(),
+        nodes,
+        audience,
+        revision,
+        clock,
+        shutdown,
+        last: None,
+    };
+    stream::unfold(following, |mut following| async move {
+        let item = following.next().await?;
+        Some((item, following))
+    })
+}
+
+struct Following {
+    nodes: Arc<Nodes>,
+    changes: watch::Receiver<u64>,
+    audience: Arc<[String]>,
+    revision: u64,
+    clock: Clock,
+    shutdown: CancellationToken,
+    last: Option<v1::WaitResponse>,
+}
+
+impl Following {
+    async fn next(&mut self) -> Option<Result<v1::WaitResponse, Status>> {
+        if self.last.as_ref().is_some_and(|last| last.done) {
+            return None;
+        }
+        loop {
+            self.changes.mark_unchanged();
+            let nodes = |id: &str| self.nodes.get(id);
+            let response = tally(&self.audience, nodes, self.revision, &self.clock);
+            if self.last.as_ref() != Some(&response) {
+                self.last = Some(response.clone());
+                return Some(Ok(response));
+            }
+            tokio::select! {
+                () = self.shutdown.cancelled() => {
+                    let text = "the control plane is shutting down";
+                    return Some(Err(Status::unavailable(text)));
+                }
+                _ = self.changes.changed() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+}
+
+/// Where each proxy of the audience stands.
+fn tally(
+    audience: &[String],
+    node: impl Fn(&str) -> Option<Node>,
+    revision: u64,
+    clock: &Clock,
+) -> v1::WaitResponse {
+    let now = clock.now();
+    let mut response = v1::WaitResponse {
+        total: u32::try_from(audience.len()).unwrap_or(u32::MAX),
+        ..v1::WaitResponse::default()
+    };
+    for id in audience {
+        let Some(node) = node(id) else {
+            response.disconnected.push(id.clone());
+            continue;
+        };
+        let progress = &node.progress;
+        if progress.accepted >= revision {
+            response.accepted.push(id.clone());
+        } else if !node.connected && now.saturating_sub(node.since) >= ABSENCE {
+            response.disconnected.push(id.clone());
+        } else if node.connected && progress.settled >= revision && !progress.rejections.is_empty()
+        {
+            let refused = progress.rejections.iter();
+            response
+                .rejections
+                .extend(refused.map(|rejected| rejection(id, rejected, clock)));
+        } else {
+            response.pending.push(id.clone());
+        }
+    }
+    response.done = response.pending.is_empty();
+    response
+}
