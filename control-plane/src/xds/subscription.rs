@@ -4,7 +4,7 @@
 //!
 //! [`Subscription`] speaks the delta variant of xDS, [`SotwSubscription`] the
 //! state-of-the-world variant. The rules are those of the xDS protocol; the
-//! order of sending is [`order`]'s, and goes beyond the protocol so that no
+//! order of sending is that of `order`, and goes beyond the protocol so that no
 //! request meets a route without its cluster.
 //!
 //! Invariant: at most one response per type is unanswered, so a slow client
