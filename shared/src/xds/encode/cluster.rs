@@ -1,0 +1,185 @@
+//! `Cluster`.
+
+use std::collections::HashMap;
+
+use envoy_types::util::pack_any;
+
+use super::assignment;
+use super::values::{
+    boolean, duration, duration_or_zero, extension, from_ads, number, percent, yes,
+};
+use crate::ir;
+use crate::xds::extras::{self, ClusterExtras};
+use crate::xds::wire::{UPSTREAM_HTTP, cluster, core, least_request, random, round_robin};
+use crate::xds::wire::{pb, upstream_http};
+
+/// Writes a cluster.
+pub(in crate::xds) fn cluster(from: &ir::Cluster) -> cluster::Cluster {
+    let (kind, eds, inline) = match &from.discovery {
+        ir::Discovery::Named(name) => {
+            let eds = cluster::cluster::EdsClusterConfig {
+                eds_config: from_ads(),
+                service_name: name.as_str().to_owned(),
+            };
+            (cluster::cluster::DiscoveryType::Eds, Some(eds), None)
+        }
+        ir::Discovery::Inline(endpoints) => (
+            cluster::cluster::DiscoveryType::Static,
+            None,
+            Some(assignment::assignment(endpoints)),
+        ),
+    };
+    let (named, policy) = balancing(from.load_balancing.policy);
+    cluster::Cluster {
+        name: from.name.as_str().to_owned(),
+        cluster_discovery_type: Some(cluster::cluster::ClusterDiscoveryType::Type(kind.into())),
+        eds_cluster_config: eds,
+        load_assignment: inline,
+        connect_timeout: duration(from.connection.connect_timeout),
+        lb_policy: named.into(),
+        load_balancing_policy: Some(policy),
+        common_lb_config: Some(cluster::cluster::CommonLbConfig {
+            healthy_panic_threshold: percent(from.load_balancing.panic_threshold),
+            ..cluster::cluster::CommonLbConfig::default()
+        }),
+        circuit_breakers: Some(breakers(&from.breakers, from.connection.max)),
+        outlier_detection: from.outlier.as_ref().map(outlier),
+        typed_extension_protocol_options: protocol(from.protocol, &from.connection),
+        metadata: extras::write(&ClusterExtras {
+            min_retries_per_second: from.breakers.retries.min_per_second,
+        }),
+        ..cluster::Cluster::default()
+    }
+}
+
+/// The algorithm, in the old field for gRPC of old and in the list that wins
+/// where it is known.
+fn balancing(policy: ir::LbPolicy) -> (cluster::cluster::LbPolicy, cluster::LoadBalancingPolicy) {
+    use cluster::cluster::LbPolicy;
+    use least_request::least_request::SelectionMethod;
+
+    const LEAST_REQUEST: &str = "envoy.load_balancing_policies.least_request";
+    let least = |choices, method: SelectionMethod| {
+        extension(
+            LEAST_REQUEST,
+            least_request::LeastRequest {
+                choice_count: choices,
+                selection_method: method.into(),
+                ..least_request::LeastRequest::default()
+            },
+        )
+    };
+    let (named, config) = match policy {
+        ir::LbPolicy::RoundRobin => (
+            LbPolicy::RoundRobin,
+            extension(
+                "envoy.load_balancing_policies.round_robin",
+                round_robin::RoundRobin::default(),
+            ),
+        ),
+        ir::LbPolicy::LeastRequest { choices } => (
+            LbPolicy::LeastRequest,
+            least(number(choices), SelectionMethod::NChoices),
+        ),
+        ir::LbPolicy::LeastRequestFullScan => (
+            LbPolicy::LeastRequest,
+            least(None, SelectionMethod::FullScan),
+        ),
+        ir::LbPolicy::Random => (
+            LbPolicy::Random,
+            extension(
+                "envoy.load_balancing_policies.random",
+                random::Random::default(),
+            ),
+        ),
+    };
+    let policies = vec![cluster::load_balancing_policy::Policy {
+        typed_extension_config: Some(config),
+    }];
+    (named, cluster::LoadBalancingPolicy { policies })
+}
+
+fn breakers(from: &ir::Breakers, max_per_host: Option<u32>) -> cluster::CircuitBreakers {
+    use cluster::circuit_breakers::{Thresholds, thresholds::RetryBudget};
+
+    let whole = Thresholds {
+        priority: core::RoutingPriority::Default.into(),
+        max_connections: number(from.connections),
+        max_pending_requests: number(from.pending),
+        max_requests: number(from.requests),
+        retry_budget: Some(RetryBudget {
+            budget_percent: percent(from.retries.share),
+            min_retry_concurrency: number(from.retries.min_concurrency),
+            ..RetryBudget::default()
+        }),
+        ..Thresholds::default()
+    };
+    let per_host = max_per_host.map(|max| Thresholds {
+        priority: core::RoutingPriority::Default.into(),
+        max_connections: number(max),
+        ..Thresholds::default()
+    });
+    cluster::CircuitBreakers {
+        thresholds: vec![whole],
+        per_host_thresholds: per_host.into_iter().collect(),
+    }
+}
+
+/// Writes all of it, because Envoy's own defaults eject nobody from a small
+/// cluster and judge by success rates, which the representation has not.
+fn outlier(from: &ir::Outlier) -> cluster::OutlierDetection {
+    let enforced = |threshold: u32| number(if threshold == 0 { 0 } else { 100 });
+    cluster::OutlierDetection {
+        consecutive_5xx: number(from.consecutive_5xx),
+        enforcing_consecutive_5xx: enforced(from.consecutive_5xx),
+        consecutive_gateway_failure: number(from.consecutive_gateway_failure),
+        enforcing_consecutive_gateway_failure: enforced(from.consecutive_gateway_failure),
+        consecutive_local_origin_failure: number(from.consecutive_local_origin_failure),
+        enforcing_consecutive_local_origin_failure: enforced(from.consecutive_local_origin_failure),
+        split_external_local_origin_errors: from.split_local_origin,
+        interval: duration(from.interval),
+        base_ejection_time: duration(from.base_ejection_time),
+        max_ejection_time: duration(from.max_ejection_time),
+        max_ejection_time_jitter: duration_or_zero(None),
+        max_ejection_percent: number(from.max_ejection_percent),
+        always_eject_one_host: boolean(from.always_eject_one),
+        enforcing_success_rate: number(0),
+        enforcing_local_origin_success_rate: number(0),
+        enforcing_failure_percentage: number(0),
+        enforcing_failure_percentage_local_origin: number(0),
+        successful_active_health_check_uneject_host: yes(),
+        ..cluster::OutlierDetection::default()
+    }
+}
+
+fn protocol(
+    version: ir::UpstreamProtocol,
+    connection: &ir::Connection,
+) -> HashMap<String, pb::Any> {
+    use upstream_http::http_protocol_options::{
+        ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
+    };
+
+    let version = match version {
+        ir::UpstreamProtocol::Http1 => {
+            ProtocolConfig::HttpProtocolOptions(core::Http1ProtocolOptions::default())
+        }
+        ir::UpstreamProtocol::Http2 => {
+            ProtocolConfig::Http2ProtocolOptions(core::Http2ProtocolOptions::default())
+        }
+    };
+    let options = upstream_http::HttpProtocolOptions {
+        common_http_protocol_options: Some(core::HttpProtocolOptions {
+            idle_timeout: duration_or_zero(connection.idle_timeout),
+            max_requests_per_connection: connection.max_requests.and_then(number),
+            ..core::HttpProtocolOptions::default()
+        }),
+        upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(
+            ExplicitHttpConfig {
+                protocol_config: Some(version),
+            },
+        )),
+        ..upstream_http::HttpProtocolOptions::default()
+    };
+    HashMap::from([(UPSTREAM_HTTP.to_owned(), pack_any(options))])
+}
