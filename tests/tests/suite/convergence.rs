@@ -138,8 +138,8 @@ impl Game {
             Event::Route(index, cluster) => self.world.routes[*index] = *cluster,
             Event::Timeout(timeout) => self.world.timeout = *timeout,
             Event::Unbindable(unbindable) => self.world.unbindable = *unbindable,
-            Event::ToProxy => return self.to_proxy(),
-            Event::ToControlPlane => return self.to_control_plane(),
+            Event::ToProxy => return self.deliver_response(),
+            Event::ToControlPlane => return self.deliver_request(),
             Event::Cut => return self.cut(),
             Event::Connect => return self.connect(),
             Event::Wait => {
@@ -197,7 +197,7 @@ impl Game {
         self.session.disconnect();
     }
 
-    fn to_control_plane(&mut self) {
+    fn deliver_request(&mut self) {
         let Some(stream) = &mut self.stream else {
             return;
         };
@@ -207,7 +207,7 @@ impl Game {
         self.pump();
     }
 
-    fn to_proxy(&mut self) {
+    fn deliver_response(&mut self) {
         let Some(stream) = &mut self.stream else {
             return;
         };
@@ -255,8 +255,8 @@ impl Game {
                 self.now += 100 * MILLISECOND;
                 self.pump();
             }
-            self.to_control_plane();
-            self.to_proxy();
+            self.deliver_request();
+            self.deliver_response();
         }
     }
 }
