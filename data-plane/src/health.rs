@@ -4,6 +4,9 @@
 use evenkeel_shared::units::Percent;
 
 pub mod outlier;
+pub mod trigger;
+
+pub use trigger::{TRIGGER_QUEUE, Trigger};
 
 /// Whether so few of the hosts are healthy that health is ignored: with most of
 /// them gone, what is left would fall to the load. Never at a threshold of 0.

@@ -3,4 +3,5 @@
 
 pub mod counters;
 pub mod record;
+pub mod sink;
 pub mod trace;
