@@ -82,21 +82,22 @@ pub struct ClusterCounts {
     pub per_try_timeouts: AtomicU64,
 }
 
-/// A cluster as it lives in the process.
+/// A cluster as it lives in the process. What is shared stays the same when its
+/// settings change, so that no ejection, open request or count is lost.
 #[derive(Debug)]
 pub struct Cluster {
-    /// Its settings; a change makes a new cluster that takes over the hosts.
+    /// Its settings; a change makes a new cluster that takes over the rest.
     pub spec: ir::Cluster,
     /// Hosts and balancer; read on every pick.
     pub hosts: ArcSwap<HostSet>,
     /// Endpoints as told and ejections as decided. A lock, because a new
     /// assignment and an ejection may come at once from two threads; no worker
     /// ever takes it.
-    pub membership: Mutex<crate::runtime::membership::Membership>,
+    pub membership: Arc<Mutex<crate::runtime::membership::Membership>>,
     /// What is open now.
-    pub gauges: Gauges,
+    pub gauges: Arc<Gauges>,
     /// Bounds the retries.
-    pub retry_budget: Budget,
+    pub retry_budget: Arc<Budget>,
     /// What each worker counts for itself.
-    pub counts: Sharded<ClusterCounts>,
+    pub counts: Arc<Sharded<ClusterCounts>>,
 }
