@@ -1,1 +1,17 @@
-//! To be written.
+//! The client's half of xDS: what the control plane says, what of it holds, and
+//! what is told back.
+//!
+//! ```text
+//! stream -> Session::receive -> Step -> runtime::build -> swap -> Session::commit -> ACK or NACK
+//! ```
+//!
+//! [`session`], [`state`] and [`guard`] decide and touch neither clock nor
+//! socket; [`task`] and [`applier`] act.
+
+pub mod applier;
+pub mod cache;
+pub mod guard;
+pub mod session;
+pub mod state;
+pub mod task;
+pub mod view;

@@ -1,0 +1,338 @@
+//! What has been accepted, and what of it is in force.
+//!
+//! A cluster is in force only with its assignment, a listener only with its
+//! route table; until these are known, or known to be missing, the value before
+//! stays in force.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use evenkeel_shared::ir::{self, Discovery, RouteSource};
+use evenkeel_shared::names::{AssignmentName, ClusterName, ListenerName, RouteTableName};
+use evenkeel_shared::xds::{Resource, ResourceType};
+
+/// Type and name of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// Its type.
+    pub kind: ResourceType,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+impl Key {
+    /// Of this type and name.
+    pub fn new(kind: ResourceType, name: impl Into<Arc<str>>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.kind.label(), self.name)
+    }
+}
+
+/// A resource, shared by all who hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// From LDS.
+    Listener(Arc<ir::Listener>),
+    /// From RDS.
+    RouteTable(Arc<ir::RouteTable>),
+    /// From CDS.
+    Cluster(Arc<ir::Cluster>),
+    /// From EDS.
+    Assignment(Arc<ir::Assignment>),
+    /// The confirmed revision.
+    RemovalGrant(u64),
+}
+
+impl From<Resource> for Value {
+    fn from(resource: Resource) -> Self {
+        match resource {
+            Resource::Listener(listener) => Self::Listener(Arc::new(listener)),
+            Resource::RouteTable(table) => Self::RouteTable(Arc::new(table)),
+            Resource::Cluster(cluster) => Self::Cluster(Arc::new(cluster)),
+            Resource::Assignment(assignment) => Self::Assignment(Arc::new(assignment)),
+            Resource::RemovalGrant { revision } => Self::RemovalGrant(revision),
+        }
+    }
+}
+
+/// A resource that was accepted.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The control plane's word for its content.
+    pub version: Arc<str>,
+    /// What it says.
+    pub value: Value,
+    /// The message it came in.
+    pub encoded: Arc<[u8]>,
+    /// Paths of fields that were set and have no effect.
+    pub ignored: Arc<[String]>,
+}
+
+/// Everything that was accepted. Cloning is cheap; a clone that is changed
+/// copies only the types that change.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    types: BTreeMap<ResourceType, Arc<BTreeMap<Arc<str>, Accepted>>>,
+}
+
+impl Held {
+    /// The resources of a type, by name.
+    pub fn of(&self, kind: ResourceType) -> impl Iterator<Item = (&Arc<str>, &Accepted)> {
+        self.types.get(&kind).into_iter().flat_map(|map| map.iter())
+    }
+
+    /// All resources, in the order of sending.
+    pub fn iter(&self) -> impl Iterator<Item = (ResourceType, &Arc<str>, &Accepted)> {
+        self.types
+            .iter()
+            .flat_map(|(kind, map)| map.iter().map(|(name, held)| (*kind, name, held)))
+    }
+
+    /// The resource, if it was accepted.
+    pub fn get(&self, kind: ResourceType, name: &str) -> Option<&Accepted> {
+        self.types.get(&kind)?.get(name)
+    }
+
+    /// Takes a resource in.
+    pub fn insert(&mut self, key: &Key, accepted: Accepted) {
+        let map = self.types.entry(key.kind).or_default();
+        Arc::make_mut(map).insert(Arc::clone(&key.name), accepted);
+    }
+
+    /// Forgets a resource.
+    pub fn remove(&mut self, key: &Key) {
+        if self.get(key.kind, &key.name).is_some()
+            && let Some(map) = self.types.get_mut(&key.kind)
+        {
+            Arc::make_mut(map).remove(&key.name);
+        }
+    }
+
+    /// Forgets the assignments and route tables that nobody needs.
+    pub fn keep_only(&mut self, wanted: &BTreeSet<Key>) {
+        let stray: Vec<Key> = [ResourceType::Assignment, ResourceType::RouteTable]
+            .into_iter()
+            .flat_map(|kind| self.of(kind).map(move |(name, _)| (kind, name)))
+            .map(|(kind, name)| Key::new(kind, Arc::clone(name)))
+            .filter(|key| !wanted.contains(key))
+            .collect();
+        for key in &stray {
+            self.remove(key);
+        }
+    }
+
+    /// The listeners, whether in force or waiting for their routes.
+    pub fn listeners(&self) -> impl Iterator<Item = &Arc<ir::Listener>> {
+        self.of(ResourceType::Listener)
+            .filter_map(|(_, held)| match &held.value {
+                Value::Listener(listener) => Some(listener),
+                _ => None,
+            })
+    }
+
+    /// The clusters, whether in force or waiting for their endpoints.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<ir::Cluster>> {
+        self.of(ResourceType::Cluster)
+            .filter_map(|(_, held)| match &held.value {
+                Value::Cluster(cluster) => Some(cluster),
+                _ => None,
+            })
+    }
+
+    /// The revision whose author confirmed that it may remove much.
+    pub fn granted_revision(&self) -> Option<u64> {
+        self.of(ResourceType::RemovalGrant)
+            .filter_map(|(_, held)| match held.value {
+                Value::RemovalGrant(revision) => Some(revision),
+                _ => None,
+            })
+            .max()
+    }
+
+    fn assignment(&self, name: &AssignmentName) -> Option<&Arc<ir::Assignment>> {
+        match &self.get(ResourceType::Assignment, name.as_str())?.value {
+            Value::Assignment(assignment) => Some(assignment),
+            _ => None,
+        }
+    }
+
+    fn table(&self, name: &RouteTableName) -> Option<&Arc<ir::RouteTable>> {
+        match &self.get(ResourceType::RouteTable, name.as_str())?.value {
+            Value::RouteTable(table) => Some(table),
+            _ => None,
+        }
+    }
+}
+
+/// A cluster in force.
+#[derive(Debug, Clone)]
+pub struct ActiveCluster {
+    /// Its settings.
+    pub spec: Arc<ir::Cluster>,
+    /// Its endpoints; `None` if the control plane has none for it.
+    pub assignment: Option<Arc<ir::Assignment>>,
+}
+
+/// A listener in force.
+#[derive(Debug, Clone)]
+pub struct ActiveListener {
+    /// Its settings.
+    pub spec: Arc<ir::Listener>,
+    /// Its routes; `None` if the control plane has none for it.
+    pub routes: Option<Arc<ir::RouteTable>>,
+}
+
+/// What is in force.
+#[derive(Debug, Clone, Default)]
+pub struct Active {
+    /// The clusters.
+    pub clusters: BTreeMap<ClusterName, ActiveCluster>,
+    /// The listeners.
+    pub listeners: BTreeMap<ListenerName, ActiveListener>,
+}
+
+impl Active {
+    /// What is in force once `held` is accepted, after `before` was in force.
+    /// `missing` are assignments and route tables that need not be waited for.
+    pub fn compose(held: &Held, missing: &BTreeSet<Key>, before: &Self) -> Self {
+        let clusters = held.clusters().filter_map(|spec| {
+            let old = before.clusters.get(&spec.name);
+            let active = active_cluster(spec, held, missing, old)
+                .or_else(|| old.map(|old| refreshed_cluster(old, held)))?;
+            Some((spec.name.clone(), active))
+        });
+        let listeners = held.listeners().filter_map(|spec| {
+            let old = before.listeners.get(&spec.name);
+            let active = active_listener(spec, held, missing, old)
+                .or_else(|| old.map(|old| refreshed_listener(old, held)))?;
+            Some((spec.name.clone(), active))
+        });
+        Self {
+            clusters: clusters.collect(),
+            listeners: listeners.collect(),
+        }
+    }
+
+    /// Accepted clusters and listeners that are not in force as they are now,
+    /// because they wait for their assignment or route table.
+    pub fn waiting(&self, held: &Held) -> Vec<Key> {
+        let clusters = held.clusters().filter(|spec| {
+            let active = self.clusters.get(&spec.name);
+            !active.is_some_and(|active| Arc::ptr_eq(&active.spec, spec))
+        });
+        let listeners = held.listeners().filter(|spec| {
+            let active = self.listeners.get(&spec.name);
+            !active.is_some_and(|active| Arc::ptr_eq(&active.spec, spec))
+        });
+        clusters
+            .map(|spec| Key::new(ResourceType::Cluster, spec.name.as_str()))
+            .chain(listeners.map(|spec| Key::new(ResourceType::Listener, spec.name.as_str())))
+            .collect()
+    }
+}
+
+/// The assignments and route tables that clusters and listeners name, both those
+/// in force and those that wait.
+pub fn wanted(held: &Held, active: &Active) -> BTreeSet<Key> {
+    let clusters = held
+        .clusters()
+        .chain(active.clusters.values().map(|cluster| &cluster.spec))
+        .filter_map(|spec| match &spec.discovery {
+            Discovery::Named(name) => Some(Key::new(ResourceType::Assignment, name.as_str())),
+            Discovery::Inline(_) => None,
+        });
+    let listeners = held
+        .listeners()
+        .chain(active.listeners.values().map(|listener| &listener.spec))
+        .filter_map(|spec| match &spec.routes {
+            RouteSource::Named(name) => Some(Key::new(ResourceType::RouteTable, name.as_str())),
+            RouteSource::Inline(_) => None,
+        });
+    clusters.chain(listeners).collect()
+}
+
+/// The cluster with its endpoints; `None` if it has to wait for them.
+fn active_cluster(
+    spec: &Arc<ir::Cluster>,
+    held: &Held,
+    missing: &BTreeSet<Key>,
+    old: Option<&ActiveCluster>,
+) -> Option<ActiveCluster> {
+    let assignment = match &spec.discovery {
+        Discovery::Inline(inline) => Some(match old {
+            Some(ActiveCluster {
+                spec: old_spec,
+                assignment: Some(assignment),
+            }) if Arc::ptr_eq(old_spec, spec) => Arc::clone(assignment),
+            _ => Arc::new(inline.clone()),
+        }),
+        Discovery::Named(name) => match held.assignment(name) {
+            Some(assignment) => Some(Arc::clone(assignment)),
+            None if missing.contains(&Key::new(ResourceType::Assignment, name.as_str())) => None,
+            None => return None,
+        },
+    };
+    Some(ActiveCluster {
+        spec: Arc::clone(spec),
+        assignment,
+    })
+}
+
+/// The cluster as it was, with the newest endpoints.
+fn refreshed_cluster(old: &ActiveCluster, held: &Held) -> ActiveCluster {
+    let newest = match &old.spec.discovery {
+        Discovery::Named(name) => held.assignment(name),
+        Discovery::Inline(_) => None,
+    };
+    ActiveCluster {
+        spec: Arc::clone(&old.spec),
+        assignment: newest.cloned().or_else(|| old.assignment.clone()),
+    }
+}
+
+/// The listener with its routes; `None` if it has to wait for them.
+fn active_listener(
+    spec: &Arc<ir::Listener>,
+    held: &Held,
+    missing: &BTreeSet<Key>,
+    old: Option<&ActiveListener>,
+) -> Option<ActiveListener> {
+    let routes = match &spec.routes {
+        RouteSource::Inline(inline) => Some(match old {
+            Some(ActiveListener {
+                spec: old_spec,
+                routes: Some(routes),
+            }) if Arc::ptr_eq(old_spec, spec) => Arc::clone(routes),
+            _ => Arc::new(inline.clone()),
+        }),
+        RouteSource::Named(name) => match held.table(name) {
+            Some(table) => Some(Arc::clone(table)),
+            None if missing.contains(&Key::new(ResourceType::RouteTable, name.as_str())) => None,
+            None => return None,
+        },
+    };
+    Some(ActiveListener {
+        spec: Arc::clone(spec),
+        routes,
+    })
+}
+
+/// The listener as it was, with the newest routes.
+fn refreshed_listener(old: &ActiveListener, held: &Held) -> ActiveListener {
+    let newest = match &old.spec.routes {
+        RouteSource::Named(name) => held.table(name),
+        RouteSource::Inline(_) => None,
+    };
+    ActiveListener {
+        spec: Arc::clone(&old.spec),
+        routes: newest.cloned().or_else(|| old.routes.clone()),
+    }
+}
