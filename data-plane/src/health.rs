@@ -4,6 +4,7 @@
 use evenkeel_shared::units::Percent;
 
 pub mod outlier;
+pub mod task;
 pub mod trigger;
 
 pub use trigger::{TRIGGER_QUEUE, Trigger};

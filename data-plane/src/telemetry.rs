@@ -1,6 +1,7 @@
 //! What happened, told afterwards. Telemetry is a sink: the request path fills
 //! a record and adds to counters of its own worker, and never waits.
 
+pub mod access_log;
 pub mod counters;
 pub mod record;
 pub mod sink;

@@ -10,6 +10,7 @@
 
 pub mod applier;
 pub mod cache;
+pub mod doors;
 pub mod guard;
 pub mod session;
 pub mod state;

@@ -1,0 +1,238 @@
+//! A record as a line of the access log. Pure.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::outcome::Outcome;
+use crate::telemetry::record::{Attempt, Reason, Record};
+
+/// One line.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    request_id: &'a str,
+    id: uuid::Uuid,
+    method: &'a str,
+    authority: &'a str,
+    path: &'a str,
+    protocol: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flags: Option<&'static str>,
+    duration_ms: f64,
+    bytes_received: u64,
+    bytes_sent: u64,
+    listener: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<&'a str>,
+    client: std::net::IpAddr,
+    peer: std::net::SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
+    attempts: Vec<Try>,
+}
+
+/// One attempt.
+#[derive(Serialize)]
+struct Try {
+    upstream: std::net::SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc_status: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    duration_ms: f64,
+}
+
+/// The line of a record that began at `begun`, with its end of line.
+pub fn render(record: &Record, begun: Timestamp) -> String {
+    let trace = &record.trace;
+    let line = Line {
+        time: format!("{begun:.6}"),
+        request_id: &record.request_id,
+        id: record.record_id,
+        method: &record.method,
+        authority: &record.authority,
+        path: &record.target,
+        protocol: record.protocol,
+        status: record.status,
+        reason: record.reason.map(reason_label),
+        flags: record.reason.and_then(reason_flag),
+        duration_ms: milliseconds(record.took),
+        bytes_received: record.received,
+        bytes_sent: record.sent,
+        listener: &record.listener,
+        route: record.route.as_ref().map(|route| route.spec.name.as_str()),
+        cluster: record.cluster.as_deref(),
+        client: record.client,
+        peer: record.peer,
+        user_agent: record.user_agent.as_deref(),
+        trace_id: trace
+            .is_present()
+            .then(|| format!("{:032x}", trace.trace_id)),
+        attempts: record.attempts.iter().map(attempt).collect(),
+    };
+    // Only maps with keys that are not text fail, and there are none.
+    let mut text = serde_json::to_string(&line).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn attempt(attempt: &Attempt) -> Try {
+    let (status, grpc_status) = match attempt.outcome {
+        Some(Outcome::Response {
+            status,
+            grpc_status,
+        }) => (Some(status), grpc_status),
+        _ => (None, None),
+    };
+    Try {
+        upstream: attempt.address,
+        status,
+        grpc_status,
+        error: failure_label(attempt.outcome),
+        duration_ms: milliseconds(attempt.took),
+    }
+}
+
+/// To a microsecond.
+fn milliseconds(time: std::time::Duration) -> f64 {
+    (time.as_secs_f64() * 1_000_000.0).round() / 1_000.0
+}
+
+/// Why an attempt brought no response; `None` if it did.
+pub(crate) fn failure_label(outcome: Option<Outcome>) -> Option<&'static str> {
+    match outcome {
+        Some(Outcome::Response { .. }) => None,
+        Some(Outcome::ConnectFailure) => Some("connect_failure"),
+        Some(Outcome::RefusedStream) => Some("refused_stream"),
+        Some(Outcome::Reset { unsent: true }) => Some("reset_before_request"),
+        Some(Outcome::Reset { unsent: false }) => Some("reset"),
+        Some(Outcome::BadResponse) => Some("bad_response"),
+        Some(Outcome::PerTryTimeout) => Some("per_try_timeout"),
+        None => Some("given_up"),
+    }
+}
+
+/// The reason in one word.
+pub(crate) fn reason_label(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NoRoute => "no_route",
+        Reason::NoCluster => "no_cluster",
+        Reason::NoHost => "no_host",
+        Reason::UpstreamFailure => "upstream_failure",
+        Reason::RequestTimeout => "request_timeout",
+        Reason::PerTryTimeout => "per_try_timeout",
+        Reason::Overflow => "overflow",
+        Reason::RateLimited => "rate_limited",
+        Reason::DirectResponse => "direct_response",
+        Reason::Redirect => "redirect",
+        Reason::BadRequest => "bad_request",
+        Reason::HeaderTooLarge => "header_too_large",
+        Reason::BodyTooLarge => "body_too_large",
+        Reason::StreamIdle => "stream_idle",
+        Reason::ClientGone => "client_gone",
+        Reason::UpstreamBroke => "upstream_broke",
+    }
+}
+
+/// Envoy's response flag for the reason, for those who know them; `None` where
+/// it has none.
+fn reason_flag(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::NoRoute => Some("NR"),
+        Reason::NoCluster => Some("NC"),
+        Reason::NoHost => Some("UH"),
+        Reason::UpstreamFailure => Some("UF"),
+        Reason::RequestTimeout | Reason::PerTryTimeout => Some("UT"),
+        Reason::Overflow => Some("UO"),
+        Reason::RateLimited => Some("RL"),
+        Reason::BadRequest | Reason::HeaderTooLarge => Some("DPE"),
+        Reason::StreamIdle => Some("SI"),
+        Reason::ClientGone => Some("DC"),
+        Reason::UpstreamBroke => Some("UC"),
+        Reason::DirectResponse | Reason::Redirect | Reason::BodyTooLarge => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use smallvec::smallvec;
+
+    use super::*;
+    use crate::telemetry::trace::TraceContext;
+    use crate::tick::Tick;
+
+    fn record() -> Record {
+        Record {
+            request_id: "7c9e6679-7425-40de-944b-e07fc1f90ae7".to_owned(),
+            record_id: uuid::Uuid::nil(),
+            listener: Arc::from("edge"),
+            route: None,
+            cluster: Some(Arc::from("api")),
+            client: [192, 0, 2, 7].into(),
+            peer: ([127, 0, 0, 1], 4711).into(),
+            protocol: "HTTP/1.1",
+            method: "GET".to_owned(),
+            authority: "shop.example".to_owned(),
+            target: "/cart?\"q\"=1\n".to_owned(),
+            user_agent: Some("curl/8".to_owned()),
+            started: Tick(0),
+            took: Duration::from_micros(12_345),
+            status: 502,
+            reason: Some(Reason::UpstreamFailure),
+            attempts: smallvec![
+                Attempt {
+                    address: ([127, 0, 0, 1], 9001).into(),
+                    started: Tick(0),
+                    took: Duration::from_millis(2),
+                    outcome: Some(Outcome::ConnectFailure),
+                    span_id: 1,
+                },
+                Attempt {
+                    address: ([127, 0, 0, 1], 9002).into(),
+                    started: Tick(0),
+                    took: Duration::from_millis(3),
+                    outcome: Some(Outcome::Response {
+                        status: 503,
+                        grpc_status: Some(14),
+                    }),
+                    span_id: 2,
+                },
+            ],
+            received: 0,
+            sent: 19,
+            trace: TraceContext::new_root(0xabc, 1, true),
+        }
+    }
+
+    #[test]
+    fn a_line_says_it_all() {
+        let begun = "2026-11-22T10:00:00.25Z".parse().unwrap();
+        let expected = concat!(
+            r#"{"time":"2026-11-22T10:00:00.250000Z","#,
+            r#""request_id":"7c9e6679-7425-40de-944b-e07fc1f90ae7","#,
+            r#""id":"00000000-0000-0000-0000-000000000000","method":"GET","#,
+            r#""authority":"shop.example","path":"/cart?\"q\"=1\n","#,
+            r#""protocol":"HTTP/1.1","status":502,"reason":"upstream_failure","flags":"UF","#,
+            r#""duration_ms":12.345,"bytes_received":0,"bytes_sent":19,"listener":"edge","#,
+            r#""cluster":"api","client":"192.0.2.7","peer":"127.0.0.1:4711","#,
+            r#""user_agent":"curl/8","trace_id":"00000000000000000000000000000abc","#,
+            r#""attempts":[{"upstream":"127.0.0.1:9001","error":"connect_failure","#,
+            r#""duration_ms":2.0},{"upstream":"127.0.0.1:9002","status":503,"#,
+            r#""grpc_status":14,"duration_ms":3.0}]}"#,
+            "\n"
+        );
+        assert_eq!(render(&record(), begun), expected);
+    }
+}

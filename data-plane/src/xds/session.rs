@@ -1,0 +1,396 @@
+//! One proxy's side of the delta ADS protocol, as a value: responses in, what
+//! is to be in force and what is to be sent out.
+//!
+//! A response becomes a [`Step`], which changes nothing yet. Whoever builds the
+//! runtime from it may still reject resources; [`Session::commit`] then makes it
+//! so and says what to send. Good resources live, bad ones keep their last good
+//! value, and one NACK names all that is bad (as in gRFC A46).
+//!
+//! The session never forgets what it holds while it is disconnected.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse,
+};
+use envoy_types::pb::google::rpc::Status;
+use evenkeel_shared::error::Invalid;
+use evenkeel_shared::xds::ResourceType;
+
+use crate::tick::Tick;
+use crate::xds::guard::Usage;
+use crate::xds::state::{Accepted, Active, Held, Key, wanted};
+
+mod read;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub use step::Step;
+
+/// How long a named resource may be awaited on an open stream before its parent
+/// goes on without it (gRFC A57).
+pub const MISSING_AFTER: Duration = Duration::from_secs(15);
+
+/// Longest text of a NACK, in bytes.
+pub const MAX_NACK_BYTES: usize = 4_096;
+
+/// gRPC's `INVALID_ARGUMENT`.
+const INVALID_ARGUMENT: i32 = 3;
+
+/// A resource that was refused and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// The version that was refused.
+    pub version: Arc<str>,
+    /// What is wrong with it.
+    pub faults: Vec<Invalid>,
+}
+
+/// A change to one resource.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A new or other value.
+    Set(Accepted),
+    /// It is gone.
+    Remove,
+}
+
+/// Changes that are held because they would remove too much.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    /// What would change.
+    pub changes: BTreeMap<Key, Change>,
+    /// Why it is held, for people.
+    pub reason: String,
+}
+
+/// The revisions of the control plane, as far as its versions are numbers.
+#[derive(Debug, Clone, Copy, Default)]
+struct Revisions {
+    /// The one before `current`.
+    previous: u64,
+    /// The newest that was seen.
+    current: u64,
+}
+
+impl Revisions {
+    /// After a response with this version.
+    fn after(self, version: &str) -> Self {
+        match version.parse::<u64>() {
+            Ok(revision) if revision > self.current => Self {
+                previous: self.current,
+                current: revision,
+            },
+            _ => self,
+        }
+    }
+}
+
+/// What is true of one stream only.
+#[derive(Debug, Default)]
+struct Stream {
+    /// Named resources that were asked for.
+    subscribed: BTreeSet<Key>,
+    /// When those that have not come count as missing.
+    deadlines: BTreeMap<Key, Tick>,
+}
+
+/// What makes up the present state; a step carries the next one.
+#[derive(Debug, Clone, Default)]
+struct State {
+    held: Held,
+    active: Arc<Active>,
+    missing: BTreeSet<Key>,
+    rejected: BTreeMap<Key, Rejected>,
+    pending: Option<Pending>,
+    usage: Usage,
+    revisions: Revisions,
+    version: Arc<str>,
+}
+
+/// The client's half of the protocol.
+#[derive(Debug)]
+pub struct Session {
+    node: Node,
+    state: State,
+    stream: Option<Stream>,
+}
+
+impl Session {
+    /// Holds nothing yet.
+    pub fn new(node: Node) -> Self {
+        Self {
+            node,
+            state: State::default(),
+            stream: None,
+        }
+    }
+
+    /// What is accepted.
+    pub fn held(&self) -> &Held {
+        &self.state.held
+    }
+
+    /// What is in force.
+    pub fn active(&self) -> &Arc<Active> {
+        &self.state.active
+    }
+
+    /// What is refused.
+    pub fn rejected(&self) -> &BTreeMap<Key, Rejected> {
+        &self.state.rejected
+    }
+
+    /// What is held because it would remove too much.
+    pub fn pending(&self) -> Option<&Pending> {
+        self.state.pending.as_ref()
+    }
+
+    /// The control plane's word for the whole configuration, as last seen.
+    pub fn version(&self) -> &Arc<str> {
+        &self.state.version
+    }
+
+    /// A stream has opened: the requests to send on it. Everything is asked for
+    /// again, with the versions that were accepted.
+    pub fn connect(&mut self, now: Tick) -> Vec<DeltaDiscoveryRequest> {
+        self.stream = Some(Stream::default());
+        let mut requests: Vec<DeltaDiscoveryRequest> = [
+            ResourceType::RemovalGrant,
+            ResourceType::Cluster,
+            ResourceType::Listener,
+        ]
+        .into_iter()
+        .map(|kind| self.wildcard(kind))
+        .collect();
+        if let Some(first) = requests.first_mut() {
+            first.node = Some(self.node.clone());
+        }
+        requests.extend(self.subscribe(now));
+        requests
+    }
+
+    /// The stream has ended. No timer runs until the next one.
+    pub fn disconnect(&mut self) {
+        self.stream = None;
+    }
+
+    /// What a response would change. Nothing is changed yet.
+    pub fn receive(&self, response: DeltaDiscoveryResponse) -> Step {
+        Step::respond(self, response)
+    }
+
+    /// What `resources` from an earlier run would change. They are trusted as
+    /// they stand; no answer is sent.
+    pub fn restore(&self, resources: Vec<(Key, Accepted)>, version: &str) -> Step {
+        Step::restore(self, resources, version)
+    }
+
+    /// What it would change that awaited resources are missing by now; `None`
+    /// if none are.
+    pub fn expire(&self, now: Tick) -> Option<Step> {
+        let deadlines = &self.stream.as_ref()?.deadlines;
+        let due: Vec<Key> = deadlines
+            .iter()
+            .filter(|(_, deadline)| **deadline <= now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        (!due.is_empty()).then(|| Step::expire(self, due))
+    }
+
+    /// When [`Self::expire`] is to be asked next.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.stream.as_ref()?.deadlines.values().min().copied()
+    }
+
+    /// What it would change to apply what is held; `None` if nothing is.
+    pub fn confirm(&self) -> Option<Step> {
+        let pending = self.state.pending.clone()?;
+        Some(Step::confirm(self, pending))
+    }
+
+    /// Makes a step so. Returns what to send: the ACK or NACK, and requests for
+    /// what is newly needed or no longer needed.
+    pub fn commit(&mut self, step: Step, now: Tick) -> Vec<DeltaDiscoveryRequest> {
+        let Step {
+            state,
+            reply,
+            complaints,
+            thawed,
+            ..
+        } = step;
+        let rejected = state.rejected.clone();
+        self.state = state;
+        if self.stream.is_none() {
+            return Vec::new();
+        }
+        let mut requests = Vec::new();
+        if let Some(reply) = reply {
+            let detail = nack_text(&reply.touched, &rejected, &complaints);
+            requests.push(DeltaDiscoveryRequest {
+                type_url: reply.type_url,
+                response_nonce: reply.nonce,
+                error_detail: detail.map(|message| Status {
+                    code: INVALID_ARGUMENT,
+                    message,
+                    details: Vec::new(),
+                }),
+                ..DeltaDiscoveryRequest::default()
+            });
+        }
+        requests.extend(ask_again(&thawed));
+        requests.extend(self.subscribe(now));
+        requests
+    }
+
+    /// The first request of a type of which everything is wanted.
+    fn wildcard(&self, kind: ResourceType) -> DeltaDiscoveryRequest {
+        // Old servers know only the empty list as the wildcard of LDS and CDS.
+        let subscribe = match kind {
+            ResourceType::RemovalGrant => vec!["*".to_owned()],
+            _ => Vec::new(),
+        };
+        let versions = self.state.held.of(kind);
+        DeltaDiscoveryRequest {
+            type_url: kind.type_url().to_owned(),
+            resource_names_subscribe: subscribe,
+            initial_resource_versions: versions
+                .map(|(name, held)| (name.as_ref().to_owned(), held.version.as_ref().to_owned()))
+                .collect(),
+            ..DeltaDiscoveryRequest::default()
+        }
+    }
+
+    /// One request for each type of which other resources are needed than were
+    /// asked for on this stream. Starts and stops the timers.
+    fn subscribe(&mut self, now: Tick) -> Vec<DeltaDiscoveryRequest> {
+        let Some(stream) = &mut self.stream else {
+            return Vec::new();
+        };
+        let State {
+            held,
+            active,
+            missing,
+            ..
+        } = &self.state;
+        let wanted = wanted(held, active);
+        let absent = |key: &Key| held.get(key.kind, &key.name).is_none();
+        stream
+            .deadlines
+            .retain(|key, _| wanted.contains(key) && absent(key) && !missing.contains(key));
+        let begun = wanted
+            .difference(&stream.subscribed)
+            .filter(|key| absent(key) && !missing.contains(key));
+        for key in begun {
+            stream
+                .deadlines
+                .insert(key.clone(), now.plus(MISSING_AFTER));
+        }
+        let requests = [ResourceType::Assignment, ResourceType::RouteTable]
+            .into_iter()
+            .filter_map(|kind| named(kind, &stream.subscribed, &wanted, held))
+            .collect();
+        stream.subscribed = wanted;
+        requests
+    }
+}
+
+/// The request that turns one set of names into another; `None` if they are the
+/// same.
+fn named(
+    kind: ResourceType,
+    before: &BTreeSet<Key>,
+    after: &BTreeSet<Key>,
+    held: &Held,
+) -> Option<DeltaDiscoveryRequest> {
+    let names = |keys: &mut dyn Iterator<Item = &Key>| -> Vec<String> {
+        keys.filter(|key| key.kind == kind)
+            .map(|key| key.name.as_ref().to_owned())
+            .collect()
+    };
+    let subscribe = names(&mut after.difference(before));
+    let unsubscribe = names(&mut before.difference(after));
+    if subscribe.is_empty() && unsubscribe.is_empty() {
+        return None;
+    }
+    let first_on_stream = !before.iter().any(|key| key.kind == kind);
+    let versions = subscribe.iter().filter(|_| first_on_stream);
+    let versions = versions.filter_map(|name| {
+        let held = held.get(kind, name)?;
+        Some((name.clone(), held.version.as_ref().to_owned()))
+    });
+    Some(DeltaDiscoveryRequest {
+        type_url: kind.type_url().to_owned(),
+        initial_resource_versions: versions.collect(),
+        resource_names_subscribe: subscribe,
+        resource_names_unsubscribe: unsubscribe,
+        ..DeltaDiscoveryRequest::default()
+    })
+}
+
+/// Requests for resources that were refused at first and then taken in: asking
+/// for them again lets the control plane see that they are accepted.
+fn ask_again(thawed: &BTreeSet<Key>) -> Vec<DeltaDiscoveryRequest> {
+    ResourceType::ALL
+        .into_iter()
+        .filter_map(|kind| {
+            let names: Vec<String> = thawed
+                .iter()
+                .filter(|key| key.kind == kind)
+                .map(|key| key.name.as_ref().to_owned())
+                .collect();
+            (!names.is_empty()).then(|| DeltaDiscoveryRequest {
+                type_url: kind.type_url().to_owned(),
+                resource_names_subscribe: names,
+                ..DeltaDiscoveryRequest::default()
+            })
+        })
+        .collect()
+}
+
+/// Everything wrong with a response, one fault a line; `None` if nothing is.
+fn nack_text(
+    touched: &BTreeSet<Key>,
+    rejected: &BTreeMap<Key, Rejected>,
+    complaints: &[String],
+) -> Option<String> {
+    let faults = touched
+        .iter()
+        .filter_map(|key| Some((key, rejected.get(key)?)))
+        .flat_map(|(key, rejected)| {
+            rejected
+                .faults
+                .iter()
+                .map(move |fault| format!("{key}: {fault}"))
+        });
+    let lines: Vec<String> = complaints
+        .iter()
+        .cloned()
+        .chain(faults)
+        .map(|line| line.replace(['\n', '\r'], " "))
+        .collect();
+    (!lines.is_empty()).then(|| bounded(&lines))
+}
+
+/// The lines, up to [`MAX_NACK_BYTES`], and how many did not fit.
+fn bounded(lines: &[String]) -> String {
+    const ROOM_FOR_REST: usize = 32;
+    let limit = MAX_NACK_BYTES - ROOM_FOR_REST;
+    let mut text = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        let room = limit.saturating_sub(text.len() + 1);
+        if line.len() > room && index > 0 {
+            let rest = lines.len() - index;
+            return format!("{text}\nand {rest} more");
+        }
+        if index > 0 {
+            text.push('\n');
+        }
+        text.push_str(&line[..line.floor_char_boundary(room.min(line.len()))]);
+    }
+    text
+}

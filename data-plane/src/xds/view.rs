@@ -1,0 +1,100 @@
+//! What the configuration side shows of itself: to the admin port, to metrics,
+//! and to the control plane.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use evenkeel_shared::xds::ResourceType;
+use parking_lot::Mutex;
+
+use crate::tick::Tick;
+use crate::xds::session::Rejected;
+use crate::xds::state::{Active, Held, Key};
+
+/// The configuration as it stands; replaced whole at every change.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigView {
+    /// The control plane's word for it.
+    pub version: Arc<str>,
+    /// What is accepted.
+    pub held: Held,
+    /// What is in force.
+    pub active: Arc<Active>,
+    /// What is refused, and why.
+    pub rejected: BTreeMap<Key, Rejected>,
+    /// Clusters and listeners that wait for endpoints or routes.
+    pub waiting: Vec<Key>,
+    /// Why a push is held back, and what it would change.
+    pub mass_removal: Option<HeldBack>,
+    /// Whether the control plane has said which listeners there are.
+    pub told_listeners: bool,
+    /// When it last changed; `None` before the first time.
+    pub changed: Option<Tick>,
+}
+
+/// A push that is held back because it would remove too much.
+#[derive(Debug, Clone)]
+pub struct HeldBack {
+    /// Why, for people.
+    pub reason: String,
+    /// What would change.
+    pub resources: Vec<Key>,
+}
+
+/// The line to the control plane.
+#[derive(Debug, Clone, Default)]
+pub struct Line {
+    /// Where the stream goes to; `None` if there is none.
+    pub endpoint: Option<String>,
+    /// When that last changed.
+    pub since: Tick,
+    /// When the last response came.
+    pub last_response: Option<Tick>,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+}
+
+/// Everything that is shown. One for a process; written by the configuration
+/// side, read by everybody.
+#[derive(Debug, Default)]
+pub struct Status {
+    /// The configuration as it stands.
+    pub config: ArcSwap<ConfigView>,
+    /// The line to the control plane. A lock: written once in a while, read by
+    /// the admin port.
+    pub line: Mutex<Line>,
+    /// Seconds since 1970 at which the last-known-good file was written; 0 is
+    /// never.
+    pub saved_at: AtomicU64,
+    nacks: [AtomicU64; ResourceType::ALL.len() + 1],
+    /// Whether listeners are known and none waited, once.
+    ready: std::sync::atomic::AtomicBool,
+}
+
+impl Status {
+    /// Whether there was a first good configuration.
+    pub fn is_configured(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// There is a first good configuration.
+    pub(crate) fn set_configured(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Counts a NACK; types that are not ours share a number.
+    pub(crate) fn count_nack(&self, type_url: &str) {
+        let kind = ResourceType::from_type_url(type_url);
+        let place = kind.and_then(|kind| ResourceType::ALL.iter().position(|known| *known == kind));
+        self.nacks[place.unwrap_or(ResourceType::ALL.len())].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of NACKs by type.
+    pub fn nacks(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let labels = ResourceType::ALL.iter().map(|kind| kind.label());
+        let counts = self.nacks.iter().map(|count| count.load(Ordering::Relaxed));
+        labels.chain(["other"]).zip(counts)
+    }
+}
