@@ -3,6 +3,8 @@
 
 pub mod access_log;
 pub mod counters;
+pub mod export;
+pub mod metrics;
 pub mod record;
 pub mod sink;
 pub mod trace;

@@ -22,6 +22,7 @@ use crate::telemetry::record::Record;
 
 mod line;
 
+pub(crate) use line::{failure_label, reason_label};
 pub use line::render;
 
 /// How long a line may wait in a buffer, and how often it is looked whether a

@@ -43,6 +43,8 @@ pub enum Command {
     Disconnected,
     /// Apply what is held back. The answer says what was applied, if anything.
     Confirm(oneshot::Sender<Option<String>>),
+    /// Close all listeners, and open none any more.
+    Shut,
     /// Write what is to be written, and end.
     Stop,
 }
@@ -268,6 +270,7 @@ impl<P: Ports> Worker<P> {
                 }
                 let _ = done.send(reason);
             }
+            Command::Shut => self.parts.doors.shut(),
             Command::Stop => {}
         }
     }

@@ -138,6 +138,29 @@ fn put(content: &mut Vec<u8>, bytes: &[u8]) {
     content.extend_from_slice(bytes);
 }
 
+/// One resource in a file.
+struct Saved<'a> {
+    url: String,
+    name: String,
+    version: String,
+    encoded: &'a [u8],
+}
+
+impl Saved<'_> {
+    /// The resource; `None` if this program does not take it any more.
+    fn understood(&self) -> Option<(Key, Accepted)> {
+        let kind = ResourceType::from_type_url(&self.url)?;
+        let decoded = decode(kind, self.encoded).ok()?;
+        let accepted = Accepted {
+            version: self.version.as_str().into(),
+            value: decoded.resource.into(),
+            encoded: self.encoded.into(),
+            ignored: decoded.ignored.into(),
+        };
+        Some((Key::new(kind, self.name.as_str()), accepted))
+    }
+}
+
 /// Takes a body apart. Every step checks its bounds.
 struct Reader<'a> {
     rest: &'a [u8],
@@ -150,7 +173,13 @@ impl<'a> Reader<'a> {
         let count = self.number()?;
         let mut resources = Vec::new();
         for _ in 0..count {
-            resources.extend(self.resource()?);
+            let saved = self.saved()?;
+            if let Some(resource) = saved.understood() {
+                resources.push(resource);
+            } else {
+                let Saved { url, name, .. } = saved;
+                warn!(kind = url, name, "a saved resource is not understood");
+            }
         }
         self.rest.is_empty().then_some(Image {
             version,
@@ -159,26 +188,13 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// One resource; `Some(None)` if this program does not take it any more.
-    fn resource(&mut self) -> Option<Option<(Key, Accepted)>> {
-        let url = self.text()?;
-        let name = self.text()?;
-        let version = self.text()?;
-        let encoded = self.bytes()?;
-        let read = ResourceType::from_type_url(&url).and_then(|kind| {
-            let decoded = decode(kind, encoded).ok()?;
-            let accepted = Accepted {
-                version: version.into(),
-                value: decoded.resource.into(),
-                encoded: encoded.into(),
-                ignored: decoded.ignored.into(),
-            };
-            Some((Key::new(kind, name.as_str()), accepted))
-        });
-        if read.is_none() {
-            warn!(kind = url, name, "a saved resource is not understood and left out");
-        }
-        Some(read)
+    fn saved(&mut self) -> Option<Saved<'a>> {
+        Some(Saved {
+            url: self.text()?,
+            name: self.text()?,
+            version: self.text()?,
+            encoded: self.bytes()?,
+        })
     }
 
     fn number(&mut self) -> Option<u64> {

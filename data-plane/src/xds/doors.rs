@@ -23,7 +23,7 @@ pub trait Ports: std::fmt::Debug + Send + 'static {
     /// In the operating system's words.
     fn bind(&mut self, listener: &ListenerName, address: SocketAddr) -> io::Result<Self::Bound>;
 
-    /// Begins to accept.
+    /// Begins to accept; a listener of the same name is drained.
     fn serve(&mut self, bound: Self::Bound);
 
     /// Stops to accept and lets the connections of the listener end.
@@ -36,6 +36,7 @@ pub struct Doors<P: Ports> {
     ports: P,
     bound: BTreeMap<ListenerName, (SocketAddr, P::Bound)>,
     served: BTreeMap<ListenerName, SocketAddr>,
+    shut: bool,
 }
 
 impl<P: Ports> Doors<P> {
@@ -45,6 +46,16 @@ impl<P: Ports> Doors<P> {
             ports,
             bound: BTreeMap::new(),
             served: BTreeMap::new(),
+            shut: false,
+        }
+    }
+
+    /// Closes all, and opens none any more.
+    pub fn shut(&mut self) {
+        self.shut = true;
+        self.bound.clear();
+        for name in std::mem::take(&mut self.served).into_keys() {
+            self.ports.unbind(&name);
         }
     }
 
@@ -59,6 +70,9 @@ impl<P: Ports> Doors<P> {
         self.bound
             .retain(|name, (address, _)| wanted.get(name) == Some(address));
         let mut refused = Vec::new();
+        if self.shut {
+            return refused;
+        }
         for (name, address) in wanted {
             if self.served.get(name) == Some(&address) || self.bound.contains_key(name) {
                 continue;
@@ -99,9 +113,7 @@ impl<P: Ports> Doors<P> {
             let Some((_, bound)) = self.bound.remove(name) else {
                 continue;
             };
-            if self.served.insert(name.clone(), address).is_some() {
-                self.ports.unbind(name);
-            }
+            self.served.insert(name.clone(), address);
             self.ports.serve(bound);
         }
     }
