@@ -1,1 +1,194 @@
-//! To be written.
+//! Settings of the process. Everything about traffic comes from the control
+//! plane instead.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use evenkeel_shared::units::parse_duration;
+use tonic::transport::Uri;
+
+/// Where the kernel says what the machine is called.
+const HOSTNAME_FILE: &str = "/proc/sys/kernel/hostname";
+
+const EXAMPLES: &str = "\
+Examples:
+  # The control plane on this machine, state kept across restarts:
+  evenkeel proxy --state-dir /var/lib/evenkeel
+
+  # Two control planes, the second in case the first is away:
+  evenkeel proxy --node-id edge-1 --cluster edge \\
+    --control-plane http://10.0.0.1:18000 --control-plane http://10.0.0.2:18000
+
+  # Taken out of a load balancer in front before it stops:
+  evenkeel proxy --drain-delay 5s --drain-timeout 60s";
+
+/// What `evenkeel proxy` is told on the command line or in the environment.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ProxyArgs {
+    /// Name of this proxy, unique among all; the host's name if not given.
+    #[arg(long, env = "EVENKEEL_NODE_ID", value_parser = parse_name)]
+    pub node_id: Option<String>,
+
+    /// Name of the group it says it belongs to.
+    #[arg(long, env = "EVENKEEL_CLUSTER", default_value = "")]
+    pub cluster: String,
+
+    /// More that is told of this proxy, to be chosen by; may be repeated.
+    #[arg(
+        long,
+        env = "EVENKEEL_METADATA",
+        value_name = "KEY=VALUE",
+        value_delimiter = ',',
+        value_parser = parse_pair
+    )]
+    pub metadata: Vec<(String, String)>,
+
+    /// Address of the control plane; more of them are asked in order if those
+    /// before are away.
+    #[arg(
+        long,
+        env = "EVENKEEL_CONTROL_PLANE",
+        value_name = "URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:18000",
+        value_parser = parse_control_plane
+    )]
+    pub control_plane: Vec<Uri>,
+
+    /// Where readiness, metrics and state are served. It asks for no password:
+    /// keep it away from clients.
+    #[arg(long, env = "EVENKEEL_ADMIN_LISTEN", default_value = "127.0.0.1:9901")]
+    pub admin_listen: SocketAddr,
+
+    /// Threads that carry requests; as many as there are processors if not
+    /// given.
+    #[arg(long, env = "EVENKEEL_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+
+    /// Directory for the last configuration that was good, from which the proxy
+    /// starts when the control plane is away.
+    #[arg(
+        long,
+        env = "EVENKEEL_STATE_DIR",
+        value_name = "DIRECTORY",
+        default_value = "evenkeel-state"
+    )]
+    pub state_dir: PathBuf,
+
+    /// Keep nothing on disk.
+    #[arg(long, env = "EVENKEEL_NO_STATE")]
+    pub no_state: bool,
+
+    /// Time between not being ready and closing the listeners, when stopping.
+    #[arg(long, env = "EVENKEEL_DRAIN_DELAY", value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    pub drain_delay: Duration,
+
+    /// Time that requests have to end, when stopping.
+    #[arg(long, env = "EVENKEEL_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub drain_timeout: Duration,
+}
+
+impl ProxyArgs {
+    /// Name of this proxy: the one given, or the host's.
+    ///
+    /// # Errors
+    /// A sentence for the user if there is neither.
+    pub fn node(&self) -> Result<String, String> {
+        if let Some(id) = &self.node_id {
+            return Ok(id.clone());
+        }
+        let missing = "this host has no name: give --node-id";
+        let hostname = std::fs::read_to_string(HOSTNAME_FILE).map_err(|_| missing.to_owned())?;
+        parse_name(hostname.trim()).map_err(|_| missing.to_owned())
+    }
+
+    /// What is told of this proxy; of one key the last value.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        self.metadata.iter().cloned().collect()
+    }
+
+    /// Number of threads that carry requests.
+    pub fn worker_count(&self) -> usize {
+        self.workers.map_or_else(
+            || std::thread::available_parallelism().map_or(1, usize::from),
+            usize::from,
+        )
+    }
+}
+
+fn parse_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > 253 || text.chars().any(char::is_control) {
+        return Err("must be 1 to 253 characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("must look like key=value".to_owned()),
+    }
+}
+
+fn parse_control_plane(text: &str) -> Result<Uri, String> {
+    let rule = "must look like http://127.0.0.1:18000";
+    let uri: Uri = text.parse().map_err(|error| format!("{rule}: {error}"))?;
+    match (uri.scheme_str(), uri.authority()) {
+        (Some("http"), Some(_)) => Ok(uri),
+        (Some("https"), _) => Err("TLS to the control plane is not supported".to_owned()),
+        _ => Err(rule.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ProxyArgs,
+    }
+
+    fn parse(line: &[&str]) -> Result<ProxyArgs, clap::Error> {
+        let words = ["proxy"].iter().chain(line);
+        Line::try_parse_from(words).map(|line| line.args)
+    }
+
+    #[test]
+    fn nothing_has_to_be_given() {
+        let args = parse(&[]).unwrap();
+        assert_eq!(args.control_plane[0].to_string(), "http://127.0.0.1:18000/");
+        assert_eq!(args.admin_listen.to_string(), "127.0.0.1:9901");
+        assert_eq!(args.drain_timeout, Duration::from_secs(30));
+        assert!(args.worker_count() >= 1);
+    }
+
+    #[test]
+    fn control_planes_keep_their_order() {
+        let args = parse(&["--control-plane", "http://b:1", "--control-plane", "http://a:1"]);
+        let hosts: Vec<_> = args.unwrap().control_plane;
+        assert_eq!(hosts[0].host(), Some("b"));
+        assert_eq!(hosts[1].host(), Some("a"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused() {
+        for line in [
+            &["--control-plane", "127.0.0.1:18000"][..],
+            &["--control-plane", "https://cp"],
+            &["--metadata", "zone"],
+            &["--workers", "0"],
+            &["--drain-delay", "5"],
+            &["--node-id", ""],
+        ] {
+            assert!(parse(line).is_err(), "{line:?}");
+        }
+    }
+}

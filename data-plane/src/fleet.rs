@@ -1,1 +1,244 @@
-//! To be written.
+//! The line to the control plane beside the configuration stream: the proxy says
+//! how it is, and answers what it is asked. A control plane without this service
+//! is obeyed all the same.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use evenkeel_shared::names::ClusterName;
+use evenkeel_shared::proto::v1;
+use evenkeel_shared::proto::v1::fleet_service_client::FleetServiceClient;
+use evenkeel_shared::proto::v1::report_request::Message;
+use rand::Rng;
+use rand::rngs::StdRng;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+use tonic::transport::{Channel, Uri};
+use tracing::debug;
+
+use crate::clock::Clock;
+use crate::runtime::membership::cause_label;
+use crate::runtime::snapshot::Snapshot;
+use crate::tick::Tick;
+use crate::upstream::cluster::{Cluster, Exclusion, Member};
+use crate::xds::task::{backoff, endpoint};
+use crate::xds::view::Status;
+
+/// How often the proxy says how it is.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// How long a control plane that does not know this service is left alone.
+const UNKNOWN_PAUSE: Duration = Duration::from_mins(5);
+/// Messages that may wait for the stream; a report that finds no room is left
+/// out, the next one says the same and more.
+const QUEUE: usize = 16;
+
+/// The task that reports.
+#[derive(Debug)]
+pub struct Task {
+    /// The control planes, the first being the one that is wanted.
+    pub control_planes: Vec<Uri>,
+    /// Node id.
+    pub node: String,
+    /// Id of the process.
+    pub instance: String,
+    /// Address of the admin port.
+    pub admin: std::net::SocketAddr,
+    /// What is in force.
+    pub current: Arc<ArcSwap<Snapshot>>,
+    /// The configuration side.
+    pub status: Arc<Status>,
+    /// Whether the proxy is being drained.
+    pub draining: CancellationToken,
+    /// Now.
+    pub clock: Clock,
+    /// For the waits.
+    pub entropy: StdRng,
+    /// Ends the task.
+    pub shutdown: CancellationToken,
+}
+
+/// How a stream ended.
+enum Ended {
+    /// There was one.
+    Open,
+    /// There was none.
+    Failed,
+    /// The control plane does not know the service.
+    Unknown,
+}
+
+impl Task {
+    /// Reports until the shutdown.
+    #[tracing::instrument(name = "fleet", skip_all)]
+    pub async fn run(mut self) {
+        let mut failures = 0_u32;
+        loop {
+            let shutdown = self.shutdown.clone();
+            let ended = tokio::select! {
+                ended = self.try_all() => ended,
+                () = shutdown.cancelled() => return,
+            };
+            failures = match ended {
+                Ended::Open => 1,
+                Ended::Failed | Ended::Unknown => failures.saturating_add(1),
+            };
+            let wait = match ended {
+                Ended::Unknown => UNKNOWN_PAUSE,
+                Ended::Open | Ended::Failed => backoff(failures, self.entropy.next_u64()),
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    async fn try_all(&self) -> Ended {
+        let mut last = Ended::Failed;
+        for uri in &self.control_planes {
+            let Ok(channel) = endpoint(uri).connect().await else {
+                continue;
+            };
+            last = self.converse(channel).await;
+            if matches!(last, Ended::Open) {
+                break;
+            }
+        }
+        last
+    }
+
+    async fn converse(&self, channel: Channel) -> Ended {
+        let (out, outbound) = mpsc::channel(QUEUE);
+        let hello = v1::ProxyHello {
+            node_id: self.node.clone(),
+        };
+        // The first message always finds room.
+        let _ = out.try_send(request(Message::Hello(hello)));
+        let opened = FleetServiceClient::new(channel)
+            .report(ReceiverStream::new(outbound))
+            .await;
+        let mut questions = match opened {
+            Ok(response) => response.into_inner(),
+            Err(status) if status.code() == Code::Unimplemented => return Ended::Unknown,
+            Err(status) => {
+                debug!(code = ?status.code(), reason = status.message(), "no fleet stream");
+                return Ended::Failed;
+            }
+        };
+        let mut tick = tokio::time::interval(REPORT_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            // Both futures may be dropped without loss.
+            let message = tokio::select! {
+                question = questions.message() => match question {
+                    Ok(Some(question)) => self.answer(question),
+                    Err(status) if status.code() == Code::Unimplemented => return Ended::Unknown,
+                    Ok(None) | Err(_) => return Ended::Open,
+                },
+                _ = tick.tick() => Some(Message::Report(self.report())),
+            };
+            if let Some(message) = message
+                && let Err(mpsc::error::TrySendError::Closed(_)) = out.try_send(request(message))
+            {
+                return Ended::Open;
+            }
+        }
+    }
+
+    fn report(&self) -> v1::ProxyReport {
+        let snapshot = self.current.load();
+        let listeners = || snapshot.listeners.values();
+        let answered = listeners().map(|listener| {
+            let shards = &listener.counts;
+            shards.sum(|counts| {
+                let answers = counts.answers.iter();
+                answers.map(|count| count.load(Ordering::Relaxed)).sum()
+            })
+        });
+        let open = listeners().map(|listener| {
+            let shards = &listener.counts;
+            shards.sum(|counts| counts.requests_open.load(Ordering::Relaxed))
+        });
+        let config = self.status.config.load();
+        let held = config.mass_removal.as_ref();
+        v1::ProxyReport {
+            instance_id: self.instance.clone(),
+            admin_address: self.admin.to_string(),
+            uptime: duration(self.clock.now().since(Tick::default())),
+            ready: self.status.is_configured() && !self.draining.is_cancelled(),
+            held: held.map(|held| held.reason.clone()).unwrap_or_default(),
+            requests: answered.sum(),
+            active_requests: u32::try_from(open.sum::<u64>()).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn answer(&self, response: v1::ReportResponse) -> Option<Message> {
+        let v1::report_response::Message::Endpoints(question) = response.message?;
+        let snapshot = self.current.load();
+        let cluster = snapshot
+            .clusters
+            .get(&ClusterName::new(question.cluster.as_str()));
+        Some(Message::Endpoints(v1::EndpointsAnswer {
+            question: question.question,
+            known: cluster.is_some(),
+            endpoints: cluster.map(|cluster| {
+                let mut endpoints = endpoints(cluster, self.clock.now());
+                endpoints.proxy.clone_from(&self.node);
+                endpoints
+            }),
+        }))
+    }
+}
+
+/// The endpoints of a cluster as this proxy sees them; the proxy's name is left
+/// to the caller.
+pub(crate) fn endpoints(cluster: &Cluster, now: Tick) -> v1::ProxyEndpoints {
+    let hosts = cluster.hosts.load();
+    v1::ProxyEndpoints {
+        proxy: String::new(),
+        endpoints: hosts
+            .members
+            .iter()
+            .map(|member| endpoint_state(member, now))
+            .collect(),
+        panic: hosts.panic,
+    }
+}
+
+fn endpoint_state(member: &Member, now: Tick) -> v1::EndpointState {
+    let host = &member.host;
+    let (reason, ejected_for) = match member.excluded {
+        None => (String::new(), None),
+        Some(Exclusion::Unhealthy) => ("unhealthy".to_owned(), None),
+        Some(Exclusion::Draining) => ("draining".to_owned(), None),
+        Some(Exclusion::Ejected { cause, until }) => {
+            let reason = format!("ejected: {}", cause_label(cause));
+            (reason, duration(until.since(now)))
+        }
+    };
+    v1::EndpointState {
+        address: host.address.to_string(),
+        weight: member.weight,
+        healthy: member.excluded.is_none(),
+        reason,
+        ejected_for,
+        in_flight: host.shared.in_flight.load(Ordering::Relaxed),
+        connections: host.shared.connections.load(Ordering::Relaxed),
+        requests: host.counts.sum(|c| c.requests.load(Ordering::Relaxed)),
+        failures: host.counts.sum(|c| c.failures.load(Ordering::Relaxed)),
+    }
+}
+
+fn duration(time: Duration) -> Option<prost_types::Duration> {
+    prost_types::Duration::try_from(time).ok()
+}
+
+fn request(message: Message) -> v1::ReportRequest {
+    v1::ReportRequest {
+        message: Some(message),
+    }
+}
