@@ -12,6 +12,8 @@ pub mod applier;
 pub mod cache;
 pub mod doors;
 pub mod guard;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod session;
 pub mod state;
 pub mod task;

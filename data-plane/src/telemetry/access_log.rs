@@ -21,6 +21,8 @@ use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::record::Record;
 
 mod line;
+#[cfg(test)]
+pub(crate) mod sample;
 
 pub(crate) use line::{failure_label, reason_label};
 pub use line::render;

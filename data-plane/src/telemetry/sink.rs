@@ -92,3 +92,32 @@ impl Sink {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::access_log::sample;
+
+    #[test]
+    fn what_does_not_fit_is_dropped_and_counted() {
+        let (sink, outlets) = Sink::new(2, 1, Some(1));
+        for _ in 0..3 {
+            sink.finish(1, sample::record());
+        }
+        let counts = sink.counts.of(1);
+        assert_eq!(counts.log_dropped.load(Ordering::Relaxed), 2);
+        assert_eq!(counts.spans_dropped.load(Ordering::Relaxed), 2);
+        assert_eq!(outlets.log.try_iter().count(), 1);
+        assert_eq!(outlets.spans.unwrap().try_iter().count(), 1);
+    }
+
+    #[test]
+    fn what_is_not_sampled_makes_no_span() {
+        let (sink, outlets) = Sink::new(1, 4, Some(4));
+        let mut record = sample::record();
+        record.trace.sampled = false;
+        sink.finish(0, record);
+        assert_eq!(outlets.log.try_iter().count(), 1);
+        assert_eq!(outlets.spans.unwrap().try_iter().count(), 0);
+    }
+}
