@@ -1,1 +1,11 @@
-//! To be written.
+//! Where requests come in: sockets, connections, and how long clients may take.
+//! What a request says and where it goes is not known here.
+
+pub(crate) mod accept;
+pub(crate) mod connection;
+pub(crate) mod exec;
+mod http1;
+mod http2;
+pub(crate) mod io;
+pub mod socket;
+pub(crate) mod watch;

@@ -1,1 +1,108 @@
-//! To be written.
+//! The life of a request: what a newcomer reads first.
+//!
+//! A request is checked, routed, changed, sent to an endpoint — to another if
+//! that fails and the policy allows it — and its answer is passed on as it
+//! comes. Whatever goes wrong is a [`ProxyError`](error::ProxyError), turned
+//! into an answer in one place.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use evenkeel_shared::ir;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::listen::connection::Conn;
+use crate::listen::watch::InProgress;
+use crate::proxy::body::AnswerBody;
+use crate::proxy::error::ProxyError;
+use crate::proxy::intake::Intake;
+use crate::runtime::snapshot::Listener;
+use crate::telemetry::exchange::Exchange;
+
+mod answer;
+pub(crate) mod body;
+mod error;
+mod forward;
+mod hop;
+mod intake;
+mod outgoing;
+mod select;
+mod timing;
+pub(crate) mod tunnel;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+/// What every step of a request needs.
+pub(crate) struct Live {
+    /// The connection it came on.
+    pub(crate) conn: Rc<Conn>,
+    /// Its listener, for as long as the request lives.
+    pub(crate) listener: Arc<Listener>,
+    /// What telemetry sees of it.
+    pub(crate) exchange: Exchange,
+    /// Keeps its connection busy.
+    pub(crate) in_progress: InProgress,
+}
+
+/// Answers a request. Never fails: every error is an answer.
+pub(crate) async fn handle(
+    conn: Rc<Conn>,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Infallible> {
+    let snapshot = conn.worker.snapshot();
+    let listener = conn.current_listener(&snapshot);
+    let mut live = Live {
+        exchange: Exchange::start(Rc::clone(&conn.worker), Arc::clone(&listener)),
+        in_progress: InProgress::begin(&conn.watch),
+        listener,
+        conn,
+    };
+    let answered = match Intake::check(&mut live, request) {
+        Ok(intake) => serve(&mut live, intake).await,
+        Err(error) => Err(error),
+    };
+    Ok(match answered {
+        Ok(answer) => answer.finish(live),
+        Err(error) => error.answer(live),
+    })
+}
+
+/// Does with a request what its route says.
+async fn serve(live: &mut Live, mut intake: Intake) -> Result<answer::Answer, ProxyError> {
+    let listener = Arc::clone(&live.listener);
+    let found = listener.routes.find(&intake.head).ok_or(ProxyError::NoRoute)?;
+    let route = found.route;
+    live.exchange.routed(route);
+    let limited = limit(live, &intake, route)?;
+    let answer = match &route.spec.action {
+        ir::Action::Redirect(redirect) => answer::redirect(redirect, &intake.head, found.matched),
+        ir::Action::Respond(respond) => answer::respond(respond),
+        ir::Action::Forward(to) => {
+            outgoing::rewrite(live, &mut intake, route, (to, found.matched));
+            forward::forward(live, intake, route, to).await?
+        }
+    };
+    Ok(answer.edited(&route.spec.response_headers).with_fields(limited))
+}
+
+/// Asks the route's rate limit.
+fn limit(
+    live: &Live,
+    intake: &Intake,
+    route: &crate::runtime::snapshot::Route,
+) -> Result<error::LimitFields, ProxyError> {
+    let (Some(limiter), Some(spec)) = (&route.limiter, &route.spec.rate_limit) else {
+        return Ok(error::LimitFields::default());
+    };
+    let verdict = limiter.take(&intake.head, intake.client, live.exchange.started());
+    let fields = error::LimitFields::new(spec, &verdict);
+    if verdict.allowed {
+        return Ok(fields);
+    }
+    live.exchange.rate_limited();
+    Err(ProxyError::RateLimited(fields))
+}

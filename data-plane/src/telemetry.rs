@@ -3,6 +3,7 @@
 
 pub mod access_log;
 pub mod counters;
+pub(crate) mod exchange;
 pub mod export;
 pub mod metrics;
 pub mod record;

@@ -1,5 +1,13 @@
 //! Clusters and their hosts as they live in the process, and the connections to
 //! them.
 
+pub(crate) mod body;
 pub mod cluster;
+pub(crate) mod failure;
 pub mod host;
+pub(crate) mod http1;
+pub(crate) mod http2;
+pub(crate) mod permit;
+pub(crate) mod pool;
+pub(crate) mod pressure;
+pub(crate) mod wire;

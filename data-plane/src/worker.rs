@@ -1,1 +1,267 @@
-//! To be written.
+//! The threads that carry requests. Each has a runtime, listening sockets,
+//! connection pools and counters of its own, so that a request never crosses a
+//! thread and never waits for a lock. What workers share hangs off
+//! [`WorkerShared`].
+//!
+//! ```text
+//! control thread --Command--> worker 0: accept -> connection -> proxy::handle
+//!                --Command--> worker 1: accept -> connection -> proxy::handle
+//! ```
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use arc_swap::cache::Cache;
+use evenkeel_shared::names::ListenerName;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::drain::{self, DrainReport};
+use crate::health::Trigger;
+use crate::listen::socket::Bound;
+use crate::runtime::snapshot::Snapshot;
+use crate::telemetry::counters::Sharded;
+use crate::telemetry::sink::Sink;
+use crate::tick::Tick;
+use crate::upstream::pool::Pools;
+use crate::upstream::pressure::Pressure;
+
+mod entropy;
+mod run;
+
+use entropy::Entropy;
+pub(crate) use run::Command;
+
+/// Commands that may wait for a worker. They come at the pace of
+/// configuration; a worker that leaves so many unread is stuck, and the sender
+/// is told.
+const COMMAND_QUEUE: usize = 1_024;
+
+/// Settings of the process that workers need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a request may wait for a connection.
+    pub queue_timeout: Duration,
+    /// Bytes of a request's body kept for another attempt.
+    pub replay_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            queue_timeout: Duration::from_secs(1),
+            replay_bytes: 64 * 1024,
+        }
+    }
+}
+
+/// What one worker counts of itself.
+#[derive(Debug, Default)]
+pub struct WorkerCounts {
+    /// Times that a connection could not be accepted, for example because there
+    /// were no file descriptors.
+    pub accept_errors: AtomicU64,
+    /// Panics that ended a connection or a request.
+    pub panics: AtomicU64,
+    /// Connections turned into tunnels.
+    pub upgrades: AtomicU64,
+    /// Tunnels open now; a worker adds and takes away only its own.
+    pub tunnels_open: AtomicU64,
+    /// Responses that broke off after their head had gone to the client.
+    pub broken_responses: AtomicU64,
+    /// Detector triggers lost because the control thread's queue was full.
+    pub triggers_dropped: AtomicU64,
+}
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct WorkerShared {
+    /// The configuration in force.
+    pub config: Arc<ArcSwap<Snapshot>>,
+    /// Time.
+    pub clock: Clock,
+    /// Tells the control thread of failing hosts.
+    pub triggers: mpsc::Sender<Trigger>,
+    /// Takes the records of requests.
+    pub sink: Arc<Sink>,
+    /// Settings of the process.
+    pub settings: Settings,
+    /// What each worker counts of itself.
+    pub counts: Sharded<WorkerCounts>,
+    /// Asks all workers to give up connections that others wait for.
+    pub(crate) pressure: Pressure,
+}
+
+impl WorkerShared {
+    /// For `workers` workers, with default [`Settings`].
+    pub fn new(
+        workers: usize,
+        config: Arc<ArcSwap<Snapshot>>,
+        clock: Clock,
+        triggers: mpsc::Sender<Trigger>,
+        sink: Arc<Sink>,
+    ) -> Self {
+        Self {
+            config,
+            clock,
+            triggers,
+            sink,
+            settings: Settings::default(),
+            counts: Sharded::new(workers),
+            pressure: Pressure::default(),
+        }
+    }
+}
+
+/// One worker, as seen from its own thread.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// Which one; the shard of every counter it adds to.
+    pub(crate) index: usize,
+    /// What it shares with the others.
+    pub(crate) shared: Arc<WorkerShared>,
+    /// Its connections to endpoints.
+    pub(crate) pools: Pools,
+    snapshot: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
+    entropy: RefCell<Entropy>,
+}
+
+impl Worker {
+    fn new(index: usize, shared: Arc<WorkerShared>, entropy: Entropy) -> Self {
+        Self {
+            index,
+            pools: Pools::default(),
+            snapshot: RefCell::new(Cache::new(Arc::clone(&shared.config))),
+            entropy: RefCell::new(entropy),
+            shared,
+        }
+    }
+
+    /// The configuration in force.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(self.snapshot.borrow_mut().load())
+    }
+
+    /// Now.
+    pub(crate) fn now(&self) -> Tick {
+        self.shared.clock.now()
+    }
+
+    /// A random number.
+    pub(crate) fn entropy(&self) -> u64 {
+        self.entropy.borrow_mut().next_u64()
+    }
+
+    /// A random number of twice the size.
+    pub(crate) fn wide_entropy(&self) -> u128 {
+        (u128::from(self.entropy()) << 64) | u128::from(self.entropy())
+    }
+
+    /// Its own counters.
+    pub(crate) fn counts(&self) -> &WorkerCounts {
+        self.shared.counts.of(self.index)
+    }
+}
+
+/// The handle of all workers, for the control thread. Dropping it stops them
+/// without a drain.
+#[derive(Debug)]
+pub struct Workers {
+    commands: Vec<mpsc::Sender<Command>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Listeners and what they are bound to. A lock, because the admin port
+    /// reads it while configuration is applied; no worker ever takes it.
+    serving: Mutex<BTreeMap<ListenerName, SocketAddr>>,
+}
+
+impl Workers {
+    /// Starts `count` threads, and at least one.
+    ///
+    /// # Errors
+    /// If the system has no thread, no entropy or no event queue to give.
+    pub fn start(count: usize, shared: &Arc<WorkerShared>) -> io::Result<Self> {
+        let mut workers = Self {
+            commands: Vec::new(),
+            threads: Vec::new(),
+            serving: Mutex::default(),
+        };
+        for index in 0..count.max(1) {
+            let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
+            let entropy = Entropy::from_system()?;
+            let shared = Arc::clone(shared);
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || run::run(&runtime, Worker::new(index, shared, entropy), inbox))?;
+            workers.commands.push(commands);
+            workers.threads.push(thread);
+        }
+        Ok(workers)
+    }
+
+    /// Binds a socket for every worker without listening yet. The configuration
+    /// that asks for it can still be refused.
+    ///
+    /// # Errors
+    /// What the system says, for example that the address is in use.
+    pub fn bind(&self, name: &ListenerName, address: SocketAddr) -> io::Result<Bound> {
+        Bound::bind(name, address, self.commands.len())
+    }
+
+    /// Listens and accepts. A listener of the same name is drained.
+    ///
+    /// # Errors
+    /// What the system says, or that a worker is stuck.
+    pub fn serve(&self, bound: Bound) -> io::Result<()> {
+        let sockets = bound.listen()?;
+        let mut serving = self.serving.lock();
+        for (commands, socket) in self.commands.iter().zip(sockets) {
+            let name = bound.name.clone();
+            send(commands, Command::Listen { name, socket })?;
+        }
+        serving.insert(bound.name.clone(), bound.address);
+        Ok(())
+    }
+
+    /// Drains a listener: its sockets are closed when nobody waits on them, and
+    /// its connections when their requests are done.
+    ///
+    /// # Errors
+    /// That a worker is stuck.
+    pub fn unbind(&self, name: &ListenerName) -> io::Result<()> {
+        let mut serving = self.serving.lock();
+        for commands in &self.commands {
+            send(commands, Command::Unlisten { name: name.clone() })?;
+        }
+        serving.remove(name);
+        Ok(())
+    }
+
+    /// Listeners and what they are bound to.
+    pub fn addresses(&self) -> BTreeMap<ListenerName, SocketAddr> {
+        self.serving.lock().clone()
+    }
+
+    /// Ends the service without losing a request: waits `delay` for load
+    /// balancers in front to notice that readiness was taken back, lets requests
+    /// finish for `timeout`, cuts what is left, and ends the threads.
+    pub async fn drain(self, delay: Duration, timeout: Duration) -> DrainReport {
+        drain::all(self.commands, self.threads, delay, timeout).await
+    }
+}
+
+fn send(commands: &mpsc::Sender<Command>, command: Command) -> io::Result<()> {
+    commands
+        .try_send(command)
+        .map_err(|error| io::Error::new(io::ErrorKind::WouldBlock, error.to_string()))
+}

@@ -63,6 +63,8 @@ pub struct Gauges {
     pub pending: AtomicU32,
     /// Requests in progress.
     pub requests: AtomicU32,
+    /// Tells those that wait that a connection was closed.
+    pub released: tokio::sync::Notify,
 }
 
 /// What one worker counts of a cluster.

@@ -1,0 +1,90 @@
+//! One connection of a client: which protocol it speaks, and what its requests
+//! share.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use evenkeel_shared::ir::HttpProtocol;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::listen::accept::Phase;
+use crate::listen::http1;
+use crate::listen::http2;
+use crate::listen::io::ClientIo;
+use crate::listen::watch::{Alarm, Watch};
+use crate::proxy::tunnel::Tunnel;
+use crate::runtime::snapshot::Listener;
+use crate::worker::Worker;
+
+/// What the requests of a connection share.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    /// The worker that carries it.
+    pub(crate) worker: Rc<Worker>,
+    /// Its listener as it was when the connection was accepted.
+    pub(crate) listener: Arc<Listener>,
+    /// The other end.
+    pub(crate) peer: SocketAddr,
+    /// What it is doing.
+    pub(crate) watch: Rc<Watch>,
+    /// Set by the request that turns the connection into a tunnel.
+    pub(crate) tunnel: RefCell<Option<Tunnel>>,
+}
+
+impl Conn {
+    /// The listener as it is now; as it was, if it is gone.
+    pub(crate) fn current_listener(
+        &self,
+        snapshot: &crate::runtime::snapshot::Snapshot,
+    ) -> Arc<Listener> {
+        let current = snapshot.listeners.get(&self.listener.spec.name);
+        Arc::clone(current.unwrap_or(&self.listener))
+    }
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    listener: Arc<Listener>,
+    (stream, peer): (TcpStream, SocketAddr),
+    mut phase: watch::Receiver<Phase>,
+) {
+    let watch = Rc::new(Watch::new(worker.shared.clock));
+    let mut alarm = Alarm::new(&watch, listener.spec.timeouts);
+    let mut io = ClientIo::new(stream, Rc::clone(&watch));
+    let conn = Rc::new(Conn {
+        worker,
+        listener,
+        peer,
+        watch,
+        tunnel: RefCell::new(None),
+    });
+    if *phase.borrow() != Phase::Serving {
+        // Accepted from the queue of a listener that drains.
+        conn.watch.drain();
+    }
+    let http2 = match conn.listener.spec.protocol {
+        HttpProtocol::Http1 => false,
+        HttpProtocol::Http2 => true,
+        HttpProtocol::Auto => {
+            let sniffed = tokio::select! {
+                sniffed = io.starts_with_preface() => sniffed.ok(),
+                _ = poll_fn(|cx| alarm.poll(&conn.watch, cx)) => None,
+                _ = phase.wait_for(|phase| *phase == Phase::Cut) => None,
+            };
+            let Some(sniffed) = sniffed else {
+                return;
+            };
+            sniffed
+        }
+    };
+    if http2 {
+        http2::serve(conn, io, alarm, phase).await;
+    } else {
+        http1::serve(conn, io, alarm, phase).await;
+    }
+}

@@ -1,0 +1,117 @@
+//! A client's socket: what was read while its protocol was guessed comes first,
+//! and the connection's [`Watch`] hears of every byte.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::listen::watch::Watch;
+
+/// What an HTTP/2 client sends first (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A client's socket.
+#[derive(Debug)]
+pub(crate) struct ClientIo {
+    first: Bytes,
+    stream: TcpStream,
+    watch: Rc<Watch>,
+}
+
+impl ClientIo {
+    /// A socket of which nothing was read.
+    pub(crate) fn new(stream: TcpStream, watch: Rc<Watch>) -> Self {
+        Self {
+            first: Bytes::new(),
+            stream,
+            watch,
+        }
+    }
+
+    /// Puts bytes back in front of what is read next.
+    pub(crate) fn put_back(&mut self, bytes: Bytes) {
+        debug_assert!(self.first.is_empty());
+        self.first = bytes;
+    }
+
+    /// Reads until it is clear whether this is HTTP/2. What was read is put
+    /// back.
+    pub(crate) async fn starts_with_preface(&mut self) -> io::Result<bool> {
+        let mut seen = [0; PREFACE.len()];
+        let mut length = 0;
+        while length < PREFACE.len() && seen[..length] == PREFACE[..length] {
+            let read = self.read(&mut seen[length..]).await?;
+            if read == 0 {
+                break;
+            }
+            length += read;
+        }
+        self.put_back(Bytes::copy_from_slice(&seen[..length]));
+        Ok(seen[..length] == PREFACE[..])
+    }
+
+    /// The socket.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+}
+
+impl AsyncRead for ClientIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let length = self.first.len().min(buffer.remaining());
+            buffer.put_slice(&self.first[..length]);
+            self.first.advance(length);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if polled.is_ready() && buffer.filled().len() > before {
+            self.watch.on_bytes();
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for ClientIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch.on_write(polled.is_ready());
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.watch.on_write(polled.is_ready());
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,219 @@
+//! What a connection is doing, so that it can be ended in time: one timer for
+//! each connection, looked at again when it fires instead of being moved with
+//! every byte.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use evenkeel_shared::ir::Timeouts;
+use tokio::time::Sleep;
+
+use crate::clock::Clock;
+use crate::tick::Tick;
+
+/// How long a new connection may go on without a request while its listener
+/// drains: its first request may be on its way.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
+/// How often a connection without a deadline is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// What a connection is doing.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    clock: Clock,
+    /// Requests in progress.
+    in_flight: Cell<u32>,
+    /// Requests so far.
+    requests: Cell<u64>,
+    /// When the first byte of a header came that is not complete yet.
+    head_since: Cell<Option<Tick>>,
+    /// Since when there is no request.
+    idle_since: Cell<Tick>,
+    /// Since when the client takes no bytes.
+    stalled_since: Cell<Option<Tick>>,
+    /// Since when its listener drains.
+    draining_since: Cell<Option<Tick>>,
+    /// Whether to end without a proper close, because what was sent would look
+    /// complete.
+    reset: Cell<bool>,
+}
+
+/// Why a connection is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// No request came.
+    Idle,
+    /// A header was begun and not completed in time.
+    Header,
+    /// The client takes no bytes.
+    Stalled,
+}
+
+impl Watch {
+    /// A connection that was accepted now.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            in_flight: Cell::new(0),
+            requests: Cell::new(0),
+            head_since: Cell::new(None),
+            idle_since: Cell::new(clock.now()),
+            stalled_since: Cell::new(None),
+            draining_since: Cell::new(None),
+            reset: Cell::new(false),
+        }
+    }
+
+    /// Bytes came.
+    pub(crate) fn on_bytes(&self) {
+        if self.in_flight.get() == 0 && self.head_since.get().is_none() {
+            self.head_since.set(Some(self.clock.now()));
+        }
+    }
+
+    /// The client took bytes, or did not.
+    pub(crate) fn on_write(&self, taken: bool) {
+        if taken {
+            self.stalled_since.set(None);
+        } else if self.stalled_since.get().is_none() {
+            self.stalled_since.set(Some(self.clock.now()));
+        }
+    }
+
+    /// A request's header is complete.
+    pub(crate) fn begin(&self) {
+        self.head_since.set(None);
+        self.in_flight.set(self.in_flight.get() + 1);
+        self.requests.set(self.requests.get() + 1);
+    }
+
+    /// A request is over.
+    pub(crate) fn end(&self) {
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        self.idle_since.set(self.clock.now());
+    }
+
+    /// Its listener drains.
+    pub(crate) fn drain(&self) {
+        self.draining_since.set(Some(self.clock.now()));
+    }
+
+    /// Whether the connection may be told to close: it drains, and a request
+    /// that may be on its way when it was accepted has come.
+    pub(crate) fn may_close(&self) -> bool {
+        self.draining_since.get().is_some() && self.requests.get() > 0
+    }
+
+    /// Whether a header was begun.
+    pub(crate) fn in_head(&self) -> bool {
+        self.head_since.get().is_some()
+    }
+
+    /// Whether a request is in progress.
+    pub(crate) fn busy(&self) -> bool {
+        self.in_flight.get() > 0
+    }
+
+    /// Ends the connection with a reset, whatever else happens.
+    pub(crate) fn reset(&self) {
+        self.reset.set(true);
+    }
+
+    /// Whether it is to end with a reset.
+    pub(crate) fn is_reset(&self) -> bool {
+        self.reset.get()
+    }
+
+    /// When it is to be ended, as things stand.
+    fn deadline(&self, timeouts: &Timeouts) -> Option<(Tick, Expiry)> {
+        let at = |since: Tick, time: Option<Duration>, why| time.map(|time| (since.plus(time), why));
+        if self.in_flight.get() > 0 {
+            let since = self.stalled_since.get()?;
+            return at(since, timeouts.stream_idle, Expiry::Stalled);
+        }
+        if let Some(since) = self.head_since.get() {
+            return at(since, timeouts.header, Expiry::Header);
+        }
+        // A connection that never said anything is held to the time of a header.
+        let fresh = self.requests.get() == 0;
+        let time = if fresh { timeouts.header } else { timeouts.idle };
+        let idle = at(self.idle_since.get(), time, Expiry::Idle);
+        let drain = self
+            .draining_since
+            .get()
+            .map(|since| (since.plus(DRAIN_GRACE), Expiry::Idle));
+        idle.into_iter().chain(drain).min_by_key(|(at, _)| *at)
+    }
+}
+
+/// The one timer of a connection.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    timeouts: Timeouts,
+    armed: Tick,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Alarm {
+    /// Rings by the times of a listener.
+    pub(crate) fn new(watch: &Watch, timeouts: Timeouts) -> Self {
+        let armed = watch
+            .deadline(&timeouts)
+            .map_or_else(|| watch.clock.now().plus(LOOK_AGAIN), |(at, _)| at);
+        Self {
+            timeouts,
+            armed,
+            sleep: Box::pin(tokio::time::sleep_until(watch.clock.instant(armed))),
+        }
+    }
+
+    /// Ready when the connection is to be ended. Also moves the timer, so it is
+    /// to be polled after everything that may have changed the watch.
+    pub(crate) fn poll(&mut self, watch: &Watch, cx: &mut Context<'_>) -> Poll<Expiry> {
+        loop {
+            let deadline = watch.deadline(&self.timeouts);
+            if let Some((at, _)) = deadline
+                && at < self.armed
+            {
+                self.arm(watch, at);
+            }
+            if self.sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = watch.clock.now();
+            match deadline {
+                Some((at, why)) if at <= now => return Poll::Ready(why),
+                Some((at, _)) => self.arm(watch, at),
+                None => self.arm(watch, now.plus(LOOK_AGAIN)),
+            }
+        }
+    }
+
+    fn arm(&mut self, watch: &Watch, at: Tick) {
+        self.armed = at;
+        self.sleep.as_mut().reset(watch.clock.instant(at));
+    }
+}
+
+/// Counts a request as in progress on its connection.
+#[derive(Debug)]
+pub(crate) struct InProgress(Rc<Watch>);
+
+impl InProgress {
+    /// From the end of the header until it is dropped.
+    pub(crate) fn begin(watch: &Rc<Watch>) -> Self {
+        watch.begin();
+        Self(Rc::clone(watch))
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}

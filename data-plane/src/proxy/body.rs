@@ -1,0 +1,308 @@
+//! The body of an answer on its way to the client: streamed, watched, and
+//! broken off at once if it breaks, so that half an answer never looks whole.
+
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::outcome::Outcome;
+use crate::proxy::Live;
+use crate::proxy::forward::observe;
+use crate::proxy::hop;
+use crate::proxy::timing::Timer;
+use crate::telemetry::record::Reason;
+use crate::tick::Tick;
+use crate::upstream::body::Source;
+use crate::upstream::cluster::Cluster;
+use crate::upstream::host::Host;
+use crate::upstream::http1::Leftover;
+use crate::upstream::permit::{HostLoad, RequestPermit};
+use crate::upstream::pool::{Connection, HostPool};
+
+/// A connection that goes back to its pool when its response is complete, and
+/// is closed if that never happens.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pool: Rc<HostPool>,
+    connection: Connection,
+}
+
+impl Lease {
+    /// Of a connection of this pool.
+    pub(super) fn new(pool: Rc<HostPool>, connection: Connection) -> Self {
+        Self { pool, connection }
+    }
+
+    /// The response is complete, or thrown away: the pool finds out whether the
+    /// connection can go on.
+    pub(super) fn give_back(self) {
+        match self.connection {
+            Connection::Http1(connection) => self.pool.give_back(connection),
+            // The stream makes room by being dropped.
+            Connection::Http2(_) => {}
+        }
+    }
+
+    /// The socket, after a response that switches protocols.
+    pub(super) async fn into_leftover(self) -> Option<Leftover> {
+        match self.connection {
+            Connection::Http1(connection) => connection.into_leftover().await,
+            Connection::Http2(_) => None,
+        }
+    }
+}
+
+/// What a request holds until the end of its answer.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// In its cluster.
+    #[expect(dead_code, reason = "held, and given back by being dropped")]
+    pub(super) permit: RequestPermit,
+    /// At its host.
+    #[expect(dead_code, reason = "held, and given back by being dropped")]
+    pub(super) load: HostLoad,
+    /// The host that answers.
+    pub(super) host: Arc<Host>,
+}
+
+/// Why an answer is cut short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut(Reason);
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "answer cut short: {:?}", self.0)
+    }
+}
+
+impl std::error::Error for Cut {}
+
+/// An endpoint's body.
+pub(super) struct Streaming {
+    incoming: Incoming,
+    /// `None` once it is given back.
+    lease: Option<Lease>,
+    held: Option<Held>,
+    source: Rc<Source>,
+    /// Time without a byte.
+    idle: Option<Duration>,
+    /// Time for the whole request.
+    request: Option<Duration>,
+    last_byte: Tick,
+    timer: Timer,
+}
+
+impl Streaming {
+    /// The body of a response whose head has come.
+    pub(super) fn new(
+        incoming: Incoming,
+        (lease, held): (Lease, Held),
+        source: Rc<Source>,
+        (idle, request): (Option<Duration>, Option<Duration>),
+    ) -> Self {
+        Self {
+            incoming,
+            lease: Some(lease),
+            held: Some(held),
+            source,
+            idle,
+            request,
+            last_byte: Tick::default(),
+            timer: Timer::default(),
+        }
+    }
+
+    /// Polls the timer only while there is nothing to send.
+    fn poll_expired(&mut self, live: &Live, cx: &mut Context<'_>) -> Poll<Reason> {
+        let clock = live.conn.worker.shared.clock;
+        loop {
+            let active = self.last_byte.max(self.source.last_byte());
+            let idle = self.idle.map(|limit| (active.plus(limit), Reason::StreamIdle));
+            let ended = self.source.ended().zip(self.request);
+            let request = ended.map(|(at, limit)| (at.plus(limit), Reason::RequestTimeout));
+            let Some((at, reason)) = idle.into_iter().chain(request).min_by_key(|(at, _)| *at)
+            else {
+                return Poll::Pending;
+            };
+            // A timer that rings too early is cheaper than one moved at every
+            // chunk.
+            let armed = self.timer.armed().filter(|armed| *armed <= at);
+            let at_first = armed.filter(|armed| *armed > clock.now()).unwrap_or(at);
+            ready!(self.timer.poll(clock, at_first, cx));
+            if at <= clock.now() {
+                return Poll::Ready(reason);
+            }
+        }
+    }
+}
+
+enum Content {
+    Empty,
+    Text(Bytes),
+    Streaming(Box<Streaming>),
+}
+
+/// The body of an answer. Dropping it ends the exchange.
+pub(crate) struct AnswerBody {
+    live: Option<Box<Live>>,
+    content: Content,
+}
+
+impl AnswerBody {
+    /// Nothing, and nothing to watch.
+    pub(super) fn empty() -> Self {
+        Self {
+            live: None,
+            content: Content::Empty,
+        }
+    }
+
+    /// Our own words.
+    pub(super) fn text(text: Bytes, mut live: Live) -> Self {
+        live.exchange.sent(text.len());
+        live.exchange.complete();
+        Self {
+            live: Some(Box::new(live)),
+            content: Content::Text(text),
+        }
+    }
+
+    /// An endpoint's.
+    pub(super) fn streaming(mut streaming: Box<Streaming>, live: Live) -> Self {
+        streaming.last_byte = live.conn.worker.now();
+        let ended = streaming.incoming.is_end_stream();
+        let mut body = Self {
+            live: Some(Box::new(live)),
+            content: Content::Streaming(streaming),
+        };
+        if ended {
+            body.complete();
+        }
+        body
+    }
+
+    /// The endpoint has sent all of it: its connection is free for others.
+    fn complete(&mut self) {
+        let Content::Streaming(streaming) = &mut self.content else {
+            return;
+        };
+        if let Some(lease) = streaming.lease.take() {
+            lease.give_back();
+        }
+        streaming.held = None;
+        if let Some(live) = &mut self.live {
+            live.exchange.received(streaming.source.received());
+            live.exchange.complete();
+        }
+    }
+
+    /// It will never be whole.
+    fn cut(&mut self, reason: Reason) -> Cut {
+        let Some(mut live) = self.live.take() else {
+            return Cut(reason);
+        };
+        live.exchange.complete();
+        live.exchange.cut(reason);
+        // An HTTP/1.0 client takes the end of the connection for the end of the
+        // answer, unless it is an end with a reset.
+        live.conn.watch.reset();
+        if let Content::Streaming(streaming) = std::mem::replace(&mut self.content, Content::Empty)
+        {
+            live.exchange.received(streaming.source.received());
+            if let (Some(held), Some(cluster)) = (&streaming.held, live.exchange.cluster()) {
+                observe_break(&live, cluster, &held.host);
+            }
+        }
+        Cut(reason)
+    }
+
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let (Content::Streaming(streaming), Some(live)) = (&mut self.content, &mut self.live)
+        else {
+            return Poll::Ready(None);
+        };
+        let polled = match Pin::new(&mut streaming.incoming).poll_frame(cx) {
+            Poll::Pending => {
+                let reason = ready!(streaming.poll_expired(live, cx));
+                return Poll::Ready(Some(Err(self.cut(reason))));
+            }
+            Poll::Ready(polled) => polled,
+        };
+        let frame = match polled {
+            None => {
+                self.complete();
+                return Poll::Ready(None);
+            }
+            Some(Err(_)) => return Poll::Ready(Some(Err(self.cut(Reason::UpstreamBroke)))),
+            Some(Ok(frame)) => frame,
+        };
+        streaming.last_byte = live.conn.worker.now();
+        if let Some(data) = frame.data_ref() {
+            live.exchange.sent(data.len());
+        }
+        if streaming.incoming.is_end_stream() {
+            self.complete();
+        }
+        Poll::Ready(Some(Ok(clean(frame))))
+    }
+}
+
+/// A host that breaks an answer has failed, whatever its head said.
+fn observe_break(live: &Live, cluster: &Arc<Cluster>, host: &Host) {
+    let outcome = Outcome::Reset { unsent: false };
+    observe(&live.conn.worker, cluster, host, outcome);
+}
+
+/// Takes away what may not come in trailers.
+fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            hop::strip_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match &mut self.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Text(text) => {
+                let text = std::mem::take(text);
+                let frame = (!text.is_empty()).then(|| Ok(Frame::data(text)));
+                Poll::Ready(frame)
+            }
+            Content::Streaming(_) => self.poll_upstream(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Text(text) => text.is_empty(),
+            Content::Streaming(streaming) => streaming.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Text(text) => SizeHint::with_exact(text.len() as u64),
+            Content::Streaming(streaming) => streaming.incoming.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Sends a request to an endpoint, and to another if that fails and the policy
+//! allows it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use evenkeel_shared::ir;
+use http::{Response, StatusCode};
+use hyper::body::Incoming;
+use smallvec::SmallVec;
+
+use crate::health::Trigger;
+use crate::outcome::Outcome;
+use crate::proxy::Live;
+use crate::proxy::answer::Answer;
+use crate::proxy::body::{Held, Lease};
+use crate::proxy::error::{ProxyError, is_given_up};
+use crate::proxy::intake::Intake;
+use crate::proxy::outgoing;
+use crate::proxy::select;
+use crate::proxy::timing::{Expired, Timing};
+use crate::retry::{Decision, Plan, Situation, Stop};
+use crate::runtime::snapshot::Route;
+use crate::telemetry::record::Attempt;
+use crate::tick::Tick;
+use crate::upstream::body::Broken;
+use crate::upstream::cluster::{Cluster, ClusterCounts};
+use crate::upstream::host::Host;
+use crate::upstream::permit::{HostLoad, RequestPermit, RetryHold};
+use crate::upstream::pool::{Ask, Connection, Refused};
+use crate::worker::Worker;
+
+/// A request on its way.
+struct Journey<'a> {
+    worker: Rc<Worker>,
+    cluster: Arc<Cluster>,
+    intake: Intake,
+    to: &'a ir::Forward,
+    timing: Timing,
+    /// Ids of the hosts that were tried.
+    tried: SmallVec<[u64; 4]>,
+}
+
+/// How one attempt ended.
+enum Tried {
+    /// A response's head came.
+    Answered(Response<Incoming>, Connection),
+    /// None came.
+    Failed(Outcome),
+    /// There was no connection to be had.
+    Overflow,
+    /// The rewritten head cannot be sent.
+    Unsendable,
+}
+
+/// Sends a request where its route says.
+pub(super) async fn forward(
+    live: &mut Live,
+    intake: Intake,
+    route: &Route,
+    to: &ir::Forward,
+) -> Result<Answer, ProxyError> {
+    let worker = Rc::clone(&live.conn.worker);
+    let cluster = route.clusters.pick(worker.entropy());
+    let cluster = cluster.and_then(Option::as_ref).ok_or(ProxyError::NoCluster)?;
+    live.exchange.sent_to(cluster);
+    let counts = cluster.counts.of(worker.index);
+    let Some(permit) = RequestPermit::take(&cluster.gauges, &cluster.spec.breakers) else {
+        add_one(&counts.overflows);
+        return Err(ProxyError::Overflow);
+    };
+    cluster.retry_budget.on_request(worker.now());
+    let idle = live.listener.spec.timeouts.stream_idle;
+    let clock = worker.shared.clock;
+    let mut timing = Timing::new(clock, Rc::clone(&intake.body), idle);
+    timing.request = to.timeout;
+    timing.attempt = to.per_try_timeout;
+    let mut journey = Journey {
+        worker,
+        cluster: Arc::clone(cluster),
+        intake,
+        to,
+        timing,
+        tried: SmallVec::new(),
+    };
+    let answered = journey.run(live, permit).await;
+    live.exchange.received(journey.intake.body.received());
+    answered
+}
+
+impl Journey<'_> {
+    fn counts(&self) -> &ClusterCounts {
+        self.cluster.counts.of(self.worker.index)
+    }
+
+    /// Attempt after attempt, until one stands.
+    async fn run(&mut self, live: &mut Live, permit: RequestPermit) -> Result<Answer, ProxyError> {
+        let mut plan = Plan::new(self.to.retry.as_ref());
+        let mut retry = None;
+        loop {
+            let Some(host) = select::host(&self.worker, &self.cluster, &self.tried) else {
+                add_one(&self.counts().no_host);
+                return Err(ProxyError::NoHost);
+            };
+            let load = HostLoad::add(&host);
+            let (outcome, answered) = self.attempt(live, &host).await?;
+            drop(retry.take());
+            let given_up = answered
+                .as_ref()
+                .is_some_and(|(response, _)| is_given_up(response.headers()));
+            let decision = if given_up {
+                Decision::Done(Stop::NotRetriable)
+            } else {
+                plan.next(outcome, &self.situation(), &self.cluster.retry_budget)
+            };
+            match (decision, answered) {
+                (Decision::Retry { after }, answered) => {
+                    retry = Some(RetryHold::new(&self.cluster.retry_budget));
+                    add_one(&self.counts().retries);
+                    if let Some((response, connection)) = answered {
+                        drop(response);
+                        self.lease(&host, connection).give_back();
+                    }
+                    drop(load);
+                    self.avoid(&host);
+                    let pause = tokio::time::sleep(after);
+                    let paused = self.timing.within(None, pause).await;
+                    paused.map_err(|expired| self.expired(expired, None))?;
+                }
+                (Decision::Done(stop), answered) => {
+                    if stop == Stop::Budget {
+                        add_one(&self.counts().retries_denied);
+                    }
+                    let (response, connection) = answered.ok_or(ProxyError::Upstream(outcome))?;
+                    let lease = self.lease(&host, connection);
+                    let held = Held { permit, load, host };
+                    return self.pass_on(live, response, (lease, held)).await;
+                }
+            }
+        }
+    }
+
+    /// One attempt, seen by health and telemetry.
+    async fn attempt(
+        &mut self,
+        live: &mut Live,
+        host: &Arc<Host>,
+    ) -> Result<(Outcome, Option<(Response<Incoming>, Connection)>), ProxyError> {
+        let started = self.worker.now();
+        let span = self.worker.entropy().max(1);
+        add_one(&host.counts.of(self.worker.index).requests);
+        let tried = self.send(live, host, (started, span)).await;
+        let (outcome, answered) = match tried {
+            Ok(Tried::Answered(response, connection)) => {
+                let outcome = outcome_of(&response);
+                if self.is_unwanted_switch(&response) {
+                    (Outcome::BadResponse, None)
+                } else {
+                    (outcome, Some((response, connection)))
+                }
+            }
+            Ok(Tried::Failed(outcome)) => (outcome, None),
+            Ok(Tried::Overflow) => {
+                add_one(&self.counts().overflows);
+                return Err(ProxyError::Overflow);
+            }
+            Ok(Tried::Unsendable) => {
+                return Err(ProxyError::BadRequest("the request cannot be passed on"));
+            }
+            Err(Expired::Attempt) => {
+                add_one(&self.counts().per_try_timeouts);
+                (Outcome::PerTryTimeout, None)
+            }
+            Err(expired) => {
+                let error = self.expired(expired, Some(host));
+                self.note(live, host, (started, span), None);
+                return Err(error);
+            }
+        };
+        observe(&self.worker, &self.cluster, host, outcome);
+        self.note(live, host, (started, span), Some(outcome));
+        Ok((outcome, answered))
+    }
+
+    /// Takes a connection and sends the request on it. A connection that turns
+    /// out to be dead before anything was sent is no attempt.
+    async fn send(
+        &mut self,
+        live: &Live,
+        host: &Arc<Host>,
+        (started, span): (Tick, u64),
+    ) -> Result<Tried, Expired> {
+        let body = self.intake.body.attempt();
+        let trace = (live.exchange.trace(), span);
+        let protocol = self.cluster.spec.protocol;
+        let Some(request) = outgoing::request(&self.intake, protocol, body, trace) else {
+            return Ok(Tried::Unsendable);
+        };
+        let ask = Ask {
+            worker: &self.worker,
+            cluster: &self.cluster,
+            careful: !self.intake.head.method.is_safe(),
+        };
+        let pool = self.worker.pools.of(host, &self.cluster, self.worker.shared.clock);
+        let sending = async {
+            let mut request = request;
+            loop {
+                let mut connection = match pool.acquire(ask).await {
+                    Ok(connection) => connection,
+                    Err(Refused::Connect) => return Tried::Failed(Outcome::ConnectFailure),
+                    Err(Refused::Overflow) => return Tried::Overflow,
+                };
+                let reused = connection.is_reused();
+                let sent = match &mut connection {
+                    Connection::Http1(connection) => connection.send(request).await,
+                    Connection::Http2(stream) => stream.send(request).await,
+                };
+                match sent {
+                    Ok(response) => return Tried::Answered(response, connection),
+                    Err(failure) => match failure.unsent {
+                        Some(back) if reused => request = back,
+                        _ => return Tried::Failed(failure.outcome),
+                    },
+                }
+            }
+        };
+        self.timing.within(Some(started), sending).await
+    }
+
+    fn situation(&self) -> Situation {
+        Situation {
+            replayable: self.intake.body.replayable(),
+            deadline: self.timing.deadline(),
+            active: self.cluster.gauges.requests.load(Ordering::Relaxed),
+            now: self.worker.now(),
+            entropy: self.worker.entropy(),
+        }
+    }
+
+    fn avoid(&mut self, host: &Host) {
+        let policy = self.to.retry.as_ref();
+        if policy.is_some_and(|policy| policy.avoid_previous_hosts) {
+            self.tried.push(host.id);
+        }
+    }
+
+    fn lease(&self, host: &Arc<Host>, connection: Connection) -> Lease {
+        let clock = self.worker.shared.clock;
+        let pool = self.worker.pools.of(host, &self.cluster, clock);
+        Lease::new(pool, connection)
+    }
+
+    /// What ran out. A host that made the request wait until its end is treated
+    /// like one that made an attempt wait.
+    fn expired(&self, expired: Expired, host: Option<&Arc<Host>>) -> ProxyError {
+        let body_ended = self.intake.body.ended().is_some();
+        if let Some(host) = host.filter(|_| body_ended) {
+            observe(&self.worker, &self.cluster, host, Outcome::PerTryTimeout);
+        }
+        match expired {
+            Expired::Request | Expired::Attempt => ProxyError::RequestTimeout,
+            Expired::Idle if body_ended => ProxyError::ResponseIdle,
+            Expired::Idle => ProxyError::RequestIdle,
+            Expired::Body(Broken::TooLarge) => ProxyError::BodyTooLarge,
+            Expired::Body(Broken::Client | Broken::Superseded) => ProxyError::ClientGone,
+        }
+    }
+
+    fn note(
+        &self,
+        live: &mut Live,
+        host: &Host,
+        (started, span_id): (Tick, u64),
+        outcome: Option<Outcome>,
+    ) {
+        live.exchange.attempted(Attempt {
+            address: host.address,
+            started,
+            took: self.worker.now().since(started),
+            outcome,
+            span_id,
+        });
+    }
+
+    /// Whether the endpoint switches to a protocol that nobody asked for.
+    fn is_unwanted_switch(&self, response: &Response<Incoming>) -> bool {
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        switches && self.intake.upgrade.is_none()
+    }
+
+    async fn pass_on(
+        &mut self,
+        live: &Live,
+        response: Response<Incoming>,
+        (lease, held): (Lease, Held),
+    ) -> Result<Answer, ProxyError> {
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let limits = (self.timing.idle, self.timing.request);
+            return Ok(Answer::upstream(
+                response,
+                (lease, held),
+                Rc::clone(&self.intake.body),
+                limits,
+            ));
+        }
+        let leftover = lease.into_leftover().await;
+        let leftover = leftover.ok_or(ProxyError::Upstream(Outcome::BadResponse))?;
+        let idle = live.listener.spec.timeouts.stream_idle;
+        Ok(Answer::switched(&response, (leftover, held), idle))
+    }
+}
+
+/// Tells health what became of an attempt: the host's counters, and the control
+/// thread if a detector fires.
+pub(super) fn observe(worker: &Worker, cluster: &Arc<Cluster>, host: &Host, outcome: Outcome) {
+    if outcome.is_failure() {
+        add_one(&host.counts.of(worker.index).failures);
+    }
+    let Some(outlier) = &cluster.spec.outlier else {
+        return;
+    };
+    let Some(cause) = host.shared.outlier.observe(outcome, outlier) else {
+        return;
+    };
+    let trigger = Trigger {
+        cluster: Arc::clone(cluster),
+        host: host.id,
+        cause,
+    };
+    if worker.shared.triggers.try_send(trigger).is_err() {
+        add_one(&worker.counts().triggers_dropped);
+    }
+}
+
+fn outcome_of(response: &Response<Incoming>) -> Outcome {
+    let grpc_status = response
+        .headers()
+        .get("grpc-status")
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    Outcome::Response {
+        status: response.status().as_u16(),
+        grpc_status,
+    }
+}
+
+fn add_one(number: &AtomicU64) {
+    number.fetch_add(1, Ordering::Relaxed);
+}

@@ -1,0 +1,148 @@
+//! Fields that are meant for one connection only are taken away, in both
+//! directions (RFC 9110, section 7.6.1).
+
+use http::HeaderMap;
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST,
+    HeaderName, HeaderValue, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
+};
+
+use crate::filter::hop::{is_hop_by_hop, named_by_connection};
+
+/// Fields that `Connection` may not name: without them the message would mean
+/// something else at the next hop.
+const KEPT: [&str; 6] = [
+    "host",
+    "authorization",
+    "cookie",
+    "content-length",
+    "content-type",
+    "x-forwarded-for",
+];
+
+/// Fields that may not come in trailers: framing, routing and authentication
+/// were decided without them (RFC 9110, section 6.5.1).
+const NOT_IN_TRAILERS: [HeaderName; 9] = [
+    TRANSFER_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    HOST,
+    TE,
+    AUTHORIZATION,
+    COOKIE,
+    SET_COOKIE,
+];
+
+/// Takes away what is meant for one connection. `TE: trailers` is said again,
+/// because it is true of this proxy as well.
+pub(super) fn strip(headers: &mut HeaderMap) {
+    let trailers = wants_trailers(headers);
+    let mut named: Vec<String> = Vec::new();
+    for value in headers.get_all(CONNECTION) {
+        named.extend(named_by_connection(value.as_bytes()));
+    }
+    for name in named {
+        if !KEPT.contains(&name.as_str()) {
+            headers.remove(name.as_str());
+        }
+    }
+    let hops: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_hop_by_hop(name.as_str()))
+        .cloned()
+        .collect();
+    for name in hops {
+        headers.remove(name);
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Whether the other end takes trailers.
+fn wants_trailers(headers: &HeaderMap) -> bool {
+    headers.get_all(TE).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    })
+}
+
+/// The protocol that a request asks to switch to, if it does so properly.
+pub(super) fn upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let connection = headers.get_all(CONNECTION);
+    let named = connection
+        .iter()
+        .any(|value| has_token(value.as_bytes(), b"upgrade"));
+    headers.get(UPGRADE).filter(|_| named)
+}
+
+fn has_token(value: &[u8], token: &[u8]) -> bool {
+    value
+        .split(|byte| *byte == b',')
+        .any(|word| word.trim_ascii().eq_ignore_ascii_case(token))
+}
+
+/// Takes away what may not come in trailers.
+pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
+    for name in NOT_IN_TRAILERS {
+        trailers.remove(name);
+    }
+    strip(trailers);
+    trailers.remove(TE);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        fields
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_is_for_one_connection_does_not_pass() {
+        let mut fields = headers(&[
+            ("connection", "close"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("te", "gzip, Trailers"),
+            ("accept", "*/*"),
+        ]);
+        strip(&mut fields);
+        assert_eq!(fields, headers(&[("te", "trailers"), ("accept", "*/*")]));
+    }
+
+    #[test]
+    fn an_upgrade_must_be_named_by_connection() {
+        let proper = headers(&[
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "websocket"),
+        ]);
+        assert!(upgrade(&proper).is_some());
+        assert!(upgrade(&headers(&[("upgrade", "websocket")])).is_none());
+    }
+
+    #[test]
+    fn trailers_carry_neither_framing_nor_routing() {
+        let mut fields = headers(&[
+            ("content-length", "5"),
+            ("host", "a"),
+            ("transfer-encoding", "chunked"),
+            ("grpc-status", "0"),
+        ]);
+        strip_trailers(&mut fields);
+        assert_eq!(fields, headers(&[("grpc-status", "0")]));
+    }
+}

@@ -1,0 +1,49 @@
+//! Which cluster and which host.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use smallvec::SmallVec;
+
+use crate::balance::{HostIndex, Loads, Pick};
+use crate::upstream::cluster::{Cluster, HostSet};
+use crate::upstream::host::Host;
+use crate::worker::Worker;
+
+/// Requests in progress of the whole process.
+struct Live<'a>(&'a HostSet);
+
+impl Loads for Live<'_> {
+    fn active(&self, host: HostIndex) -> u32 {
+        let place = usize::try_from(host.0).unwrap_or(usize::MAX);
+        self.0.members.get(place).map_or(0, |member| {
+            member.host.shared.in_flight.load(Ordering::Relaxed)
+        })
+    }
+}
+
+/// A host for the next attempt; `tried` are ids of those to be avoided.
+pub(super) fn host(worker: &Worker, cluster: &Cluster, tried: &[u64]) -> Option<Arc<Host>> {
+    let hosts = cluster.hosts.load();
+    let tried: SmallVec<[HostIndex; 4]> = if tried.is_empty() {
+        SmallVec::new()
+    } else {
+        (0_u32..)
+            .zip(&hosts.members)
+            .filter(|(_, member)| tried.contains(&member.host.id))
+            .map(|(place, _)| HostIndex(place))
+            .collect()
+    };
+    let pick = Pick {
+        now: worker.now(),
+        entropy: worker.entropy(),
+        affinity: None,
+        tried: &tried,
+    };
+    let chosen = hosts.balancer.pick(&Live(&hosts), &pick)?;
+    let place = usize::try_from(chosen.0).ok()?;
+    hosts
+        .members
+        .get(place)
+        .map(|member| Arc::clone(&member.host))
+}

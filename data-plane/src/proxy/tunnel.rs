@@ -1,0 +1,201 @@
+//! A connection that has switched protocols (WebSocket and others): bytes in
+//! both directions until one side ends or nothing comes for too long. It goes on
+//! when configuration changes, and when its listener drains, until it is cut.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::listen::accept::Phase;
+use crate::listen::io::ClientIo;
+use crate::proxy::Live;
+use crate::proxy::body::Held;
+use crate::proxy::timing::Timer;
+use crate::telemetry::record::Reason;
+use crate::tick::Tick;
+use crate::upstream::http1::Leftover;
+
+/// Buffer of each direction, in bytes.
+const BUFFER: usize = 16 * 1024;
+
+/// What is needed to carry bytes once the client has seen the switch.
+pub(crate) struct Tunnel {
+    upstream: Leftover,
+    live: Live,
+    _held: Held,
+    idle: Option<Duration>,
+}
+
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tunnel").finish_non_exhaustive()
+    }
+}
+
+impl Tunnel {
+    /// Between a client's connection and what is left of an endpoint's.
+    pub(super) fn new(
+        upstream: Leftover,
+        held: Held,
+        live: Live,
+        idle: Option<Duration>,
+    ) -> Self {
+        Self {
+            upstream,
+            live,
+            _held: held,
+            idle,
+        }
+    }
+
+    /// Carries bytes until the end.
+    pub(crate) async fn run(mut self, client: ClientIo, mut phase: watch::Receiver<Phase>) {
+        let worker = Rc::clone(&self.live.conn.worker);
+        let clock = worker.shared.clock;
+        let counts = worker.counts();
+        counts.upgrades.fetch_add(1, Ordering::Relaxed);
+        let _open = Open::begin(&self.live);
+        let last_byte = Rc::new(Cell::new(clock.now()));
+        let mut client = Counted::new(client, Bytes::new(), &last_byte, clock);
+        let Leftover { wire, read } = self.upstream;
+        let mut upstream = Counted::new(wire, read, &last_byte, clock);
+        let reason = {
+            let copy = tokio::io::copy_bidirectional_with_sizes(
+                &mut client,
+                &mut upstream,
+                BUFFER,
+                BUFFER,
+            );
+            let mut timer = Timer::default();
+            let idle = self.idle;
+            let idle = poll_fn(|cx| poll_idle(&mut timer, clock, (idle, last_byte.get()), cx));
+            tokio::select! {
+                copied = copy => copied.err().map(|_| Reason::ClientGone),
+                () = idle => Some(Reason::StreamIdle),
+                _ = phase.wait_for(|phase| *phase == Phase::Cut) => Some(Reason::StreamIdle),
+            }
+        };
+        self.live.exchange.received(client.bytes);
+        self.live
+            .exchange
+            .sent(usize::try_from(upstream.bytes).unwrap_or(usize::MAX));
+        self.live.exchange.complete();
+        if let Some(reason) = reason {
+            self.live.exchange.cut(reason);
+        }
+    }
+}
+
+/// Ready when nothing has come for `limit`.
+fn poll_idle(
+    timer: &mut Timer,
+    clock: Clock,
+    (limit, last_byte): (Option<Duration>, Tick),
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let Some(limit) = limit else {
+        return Poll::Pending;
+    };
+    let at = last_byte.plus(limit);
+    let armed = timer.armed().filter(|armed| *armed > clock.now());
+    // Rings for the byte that was the last when it was armed, then looks again.
+    ready!(timer.poll(clock, armed.unwrap_or(at), cx));
+    if at <= clock.now() {
+        return Poll::Ready(());
+    }
+    timer.poll(clock, at, cx)
+}
+
+/// Counts a tunnel as open for as long as it lives.
+struct Open(Rc<crate::worker::Worker>);
+
+impl Open {
+    fn begin(live: &Live) -> Self {
+        let worker = Rc::clone(&live.conn.worker);
+        worker.counts().tunnels_open.fetch_add(1, Ordering::Relaxed);
+        Self(worker)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.counts().tunnels_open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts what is read, and notes when.
+struct Counted<T> {
+    inner: T,
+    first: Bytes,
+    bytes: u64,
+    last_byte: Rc<Cell<Tick>>,
+    clock: Clock,
+}
+
+impl<T> Counted<T> {
+    fn new(inner: T, first: Bytes, last_byte: &Rc<Cell<Tick>>, clock: Clock) -> Self {
+        Self {
+            inner,
+            first,
+            bytes: 0,
+            last_byte: Rc::clone(last_byte),
+            clock,
+        }
+    }
+
+    fn note(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.last_byte.set(self.clock.now());
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let length = self.first.len().min(buffer.remaining());
+            buffer.put_slice(&self.first[..length]);
+            self.first.advance(length);
+            self.note(length);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        if polled.is_ready() {
+            self.note(buffer.filled().len() - before);
+        }
+        polled
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,219 @@
+//! One request and its answer, as telemetry sees them: counters at the right
+//! moments, each exactly once, and a record if anybody wants one. It is finished
+//! when it is dropped, so that a client that goes away is counted like any other.
+
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use smallvec::SmallVec;
+use uuid::Uuid;
+
+use crate::runtime::snapshot::{Listener, Route};
+use crate::telemetry::counters::latency_bucket;
+use crate::telemetry::record::{Attempt, Reason, Record};
+use crate::telemetry::trace::TraceContext;
+use crate::tick::Tick;
+use crate::upstream::cluster::Cluster;
+use crate::worker::Worker;
+
+/// What a record says of the request itself. Made only if there is to be a
+/// record.
+#[derive(Debug, Clone)]
+pub(crate) struct Details {
+    /// `x-request-id`.
+    pub(crate) request_id: String,
+    /// The address that is believed to be the client's.
+    pub(crate) client: IpAddr,
+    /// The other end of the connection.
+    pub(crate) peer: SocketAddr,
+    /// `HTTP/1.1` or `HTTP/2`.
+    pub(crate) protocol: &'static str,
+    /// Method.
+    pub(crate) method: String,
+    /// As the client named it.
+    pub(crate) authority: String,
+    /// As the client named it.
+    pub(crate) target: String,
+    /// `user-agent`, if any.
+    pub(crate) user_agent: Option<String>,
+}
+
+/// One request and its answer.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    worker: Rc<Worker>,
+    listener: Arc<Listener>,
+    route: Option<Arc<Route>>,
+    cluster: Option<Arc<Cluster>>,
+    started: Tick,
+    status: u16,
+    reason: Option<Reason>,
+    complete: bool,
+    received: u64,
+    sent: u64,
+    attempts: SmallVec<[Attempt; 2]>,
+    trace: TraceContext,
+    details: Option<Box<Details>>,
+}
+
+impl Exchange {
+    /// A request whose head is complete now.
+    pub(crate) fn start(worker: Rc<Worker>, listener: Arc<Listener>) -> Self {
+        let counts = listener.counts.of(worker.index);
+        counts.requests_open.fetch_add(1, Ordering::Relaxed);
+        Self {
+            started: worker.now(),
+            worker,
+            listener,
+            route: None,
+            cluster: None,
+            status: 0,
+            reason: None,
+            complete: false,
+            received: 0,
+            sent: 0,
+            attempts: SmallVec::new(),
+            trace: TraceContext::default(),
+            details: None,
+        }
+    }
+
+    /// When its head was complete.
+    pub(crate) fn started(&self) -> Tick {
+        self.started
+    }
+
+    /// Says what it is. `details` is called only if there will be a record.
+    pub(crate) fn describe(&mut self, trace: TraceContext, details: impl FnOnce() -> Details) {
+        let sink = &self.worker.shared.sink;
+        if sink.wants(&self.listener, trace.sampled) {
+            self.details = Some(Box::new(details()));
+        }
+        self.trace = trace;
+    }
+
+    /// The trace it belongs to.
+    pub(crate) fn trace(&self) -> &TraceContext {
+        &self.trace
+    }
+
+    /// A route took it.
+    pub(crate) fn routed(&mut self, route: &Arc<Route>) {
+        self.route = Some(Arc::clone(route));
+    }
+
+    /// The rate limit refused it.
+    pub(crate) fn rate_limited(&self) {
+        if let Some(route) = &self.route {
+            let counts = route.counts.of(self.worker.index);
+            counts.rate_limited.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A cluster is to answer it.
+    pub(crate) fn sent_to(&mut self, cluster: &Arc<Cluster>) {
+        let counts = cluster.counts.of(self.worker.index);
+        counts.requests.fetch_add(1, Ordering::Relaxed);
+        self.cluster = Some(Arc::clone(cluster));
+    }
+
+    /// The cluster that is to answer it.
+    pub(crate) fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.cluster.as_ref()
+    }
+
+    /// An attempt has ended.
+    pub(crate) fn attempted(&mut self, attempt: Attempt) {
+        if self.details.is_some() {
+            self.attempts.push(attempt);
+        }
+    }
+
+    /// The head of the answer goes to the client; `reason` if it is ours.
+    pub(crate) fn answered(&mut self, status: u16, reason: Option<Reason>) {
+        self.status = status;
+        self.reason = reason;
+    }
+
+    /// Bytes of the request's body so far.
+    pub(crate) fn received(&mut self, bytes: u64) {
+        self.received = bytes;
+    }
+
+    /// Bytes of the answer's body go to the client.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// The answer is complete.
+    pub(crate) fn complete(&mut self) {
+        self.complete = true;
+    }
+
+    /// The answer is cut short.
+    pub(crate) fn cut(&mut self, reason: Reason) {
+        self.reason = Some(reason);
+        if reason == Reason::UpstreamBroke {
+            let broken = &self.worker.counts().broken_responses;
+            broken.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn count(&self, took: std::time::Duration) {
+        let worker = self.worker.index;
+        let class = usize::from(self.status / 100).min(5);
+        let listener = self.listener.counts.of(worker);
+        listener.requests_open.fetch_sub(1, Ordering::Relaxed);
+        add_one(&listener.answers[class]);
+        if let Some(route) = &self.route {
+            let counts = route.counts.of(worker);
+            add_one(&counts.answers[class]);
+            add_one(&counts.latency[latency_bucket(took)]);
+            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            counts.latency_sum_us.fetch_add(micros, Ordering::Relaxed);
+        }
+    }
+
+    fn record(&mut self, details: Details, took: std::time::Duration) -> Record {
+        let gone = (!self.complete).then_some(Reason::ClientGone);
+        Record {
+            request_id: details.request_id,
+            record_id: Uuid::now_v7(),
+            listener: self.listener.spec.name.as_str().into(),
+            route: self.route.take(),
+            cluster: self.cluster.as_ref().map(|of| of.spec.name.as_str().into()),
+            client: details.client,
+            peer: details.peer,
+            protocol: details.protocol,
+            method: details.method,
+            authority: details.authority,
+            target: details.target,
+            user_agent: details.user_agent,
+            started: self.started,
+            took,
+            status: self.status,
+            reason: self.reason.or(gone),
+            attempts: std::mem::take(&mut self.attempts),
+            received: self.received,
+            sent: self.sent,
+            trace: std::mem::take(&mut self.trace),
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let took = self.worker.now().since(self.started);
+        self.count(took);
+        if let Some(details) = self.details.take() {
+            let record = self.record(*details, took);
+            self.worker.shared.sink.finish(self.worker.index, record);
+        }
+    }
+}
+
+fn add_one(number: &AtomicU64) {
+    number.fetch_add(1, Ordering::Relaxed);
+}

@@ -1,0 +1,290 @@
+//! The body of a request on its way to an endpoint: streamed, and kept beside
+//! for another attempt as long as it is small.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::clock::Clock;
+use crate::tick::Tick;
+
+/// Why a request's body ended before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// The client went away, or broke the protocol.
+    Client,
+    /// It is larger than the listener allows.
+    TooLarge,
+    /// Another attempt has taken over; the endpoint gets no more of it.
+    Superseded,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "the client did not complete the request",
+            Self::TooLarge => "the request is larger than the limit",
+            Self::Superseded => "the attempt was given up",
+        })
+    }
+}
+
+impl std::error::Error for Broken {}
+
+/// How much of a body may come, and be kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimits {
+    /// Most bytes; `None` is no limit.
+    pub(crate) bytes: Option<u64>,
+    /// Most bytes kept for another attempt.
+    pub(crate) kept: usize,
+}
+
+/// The body of a request, shared by its attempts.
+#[derive(Debug)]
+pub(crate) struct Source {
+    clock: Clock,
+    limits: BodyLimits,
+    state: RefCell<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// `None` once it has ended or broken.
+    incoming: Option<Incoming>,
+    /// Its length, if the client named it.
+    length: Option<u64>,
+    kept: Vec<Bytes>,
+    kept_bytes: usize,
+    trailers: Option<HeaderMap>,
+    /// Whether some of it is gone, so that no other attempt can be made.
+    lost: bool,
+    received: u64,
+    ended: Option<Tick>,
+    broken: Option<Broken>,
+    last_byte: Tick,
+    /// The attempt that gets it; older ones get nothing more.
+    attempt: u32,
+    /// Who wants to know of its end.
+    watcher: Option<Waker>,
+}
+
+impl Source {
+    /// The body of a request whose head came now.
+    pub(crate) fn new(incoming: Incoming, limits: BodyLimits, clock: Clock) -> Rc<Self> {
+        let now = clock.now();
+        let ended = incoming.is_end_stream();
+        let state = State {
+            length: incoming.size_hint().exact(),
+            incoming: (!ended).then_some(incoming),
+            kept: Vec::new(),
+            kept_bytes: 0,
+            trailers: None,
+            lost: false,
+            received: 0,
+            ended: ended.then_some(now),
+            broken: None,
+            last_byte: now,
+            attempt: 0,
+            watcher: None,
+        };
+        Rc::new(Self {
+            clock,
+            limits,
+            state: RefCell::new(state),
+        })
+    }
+
+    /// The body for the next attempt. The one before it gets no more.
+    pub(crate) fn attempt(self: &Rc<Self>) -> AttemptBody {
+        let mut state = self.state.borrow_mut();
+        state.attempt += 1;
+        AttemptBody {
+            attempt: state.attempt,
+            source: Rc::clone(self),
+            next: 0,
+            trailers_given: false,
+        }
+    }
+
+    /// Whether there is no body at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        let state = self.state.borrow();
+        state.incoming.is_none() && state.received == 0 && state.trailers.is_none()
+    }
+
+    /// Its length, if the client named it.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.state.borrow().length
+    }
+
+    /// Whether another attempt would get all of it.
+    pub(crate) fn replayable(&self) -> bool {
+        let state = self.state.borrow();
+        !state.lost && state.broken.is_none()
+    }
+
+    /// When it was complete.
+    pub(crate) fn ended(&self) -> Option<Tick> {
+        self.state.borrow().ended
+    }
+
+    /// Why it never will be.
+    pub(crate) fn broken(&self) -> Option<Broken> {
+        self.state.borrow().broken
+    }
+
+    /// When the last byte of it came.
+    pub(crate) fn last_byte(&self) -> Tick {
+        self.state.borrow().last_byte
+    }
+
+    /// Bytes so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.state.borrow().received
+    }
+
+    /// Wakes the task when it ends or breaks.
+    pub(crate) fn watch(&self, waker: &Waker) {
+        let mut state = self.state.borrow_mut();
+        if state.ended.is_none() && state.broken.is_none() {
+            match &mut state.watcher {
+                Some(watcher) => watcher.clone_from(waker),
+                None => state.watcher = Some(waker.clone()),
+            }
+        }
+    }
+}
+
+impl State {
+    /// Polls the client for the next frame, and keeps it.
+    fn poll_client(
+        &mut self,
+        limits: BodyLimits,
+        now: Tick,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let Some(incoming) = &mut self.incoming else {
+            return Poll::Ready(self.broken.map(Err));
+        };
+        let polled = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+        let complete = incoming.is_end_stream();
+        let frame = match polled {
+            Some(Ok(frame)) => frame,
+            Some(Err(_)) => return Poll::Ready(Some(Err(self.fail(Broken::Client)))),
+            None => {
+                self.end(now);
+                return Poll::Ready(None);
+            }
+        };
+        self.last_byte = now;
+        if let Some(data) = frame.data_ref() {
+            self.received += data.len() as u64;
+            if limits.bytes.is_some_and(|most| self.received > most) {
+                return Poll::Ready(Some(Err(self.fail(Broken::TooLarge))));
+            }
+            let data = data.clone();
+            self.keep(data, limits.kept);
+        } else if let Some(trailers) = frame.trailers_ref() {
+            self.trailers = Some(trailers.clone());
+        }
+        if complete {
+            self.end(now);
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn keep(&mut self, data: Bytes, most: usize) {
+        self.kept_bytes += data.len();
+        if self.lost || self.kept_bytes > most {
+            self.lost = true;
+            self.kept = Vec::new();
+        } else {
+            self.kept.push(data);
+        }
+    }
+
+    fn end(&mut self, now: Tick) {
+        self.ended = Some(now);
+        self.incoming = None;
+        self.wake();
+    }
+
+    fn fail(&mut self, broken: Broken) -> Broken {
+        self.broken = Some(broken);
+        self.incoming = None;
+        self.wake();
+        broken
+    }
+
+    fn wake(&mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            watcher.wake();
+        }
+    }
+}
+
+/// The body as one attempt sends it: what was kept, then what comes.
+#[derive(Debug)]
+pub(crate) struct AttemptBody {
+    source: Rc<Source>,
+    attempt: u32,
+    /// Which of the kept pieces is next.
+    next: usize,
+    trailers_given: bool,
+}
+
+impl Body for AttemptBody {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let source = Rc::clone(&self.source);
+        let mut state = source.state.borrow_mut();
+        if state.attempt != self.attempt {
+            return Poll::Ready(Some(Err(Broken::Superseded)));
+        }
+        if let Some(piece) = state.kept.get(self.next) {
+            self.next += 1;
+            return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
+        }
+        if state.incoming.is_none()
+            && !self.trailers_given
+            && let Some(trailers) = state.trailers.clone()
+        {
+            self.trailers_given = true;
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        let polled = ready!(state.poll_client(source.limits, source.clock.now(), cx));
+        if let Some(Ok(frame)) = &polled {
+            self.trailers_given |= frame.is_trailers();
+            // All that is kept has been given; nothing of it if some is lost.
+            self.next = state.kept.len();
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let state = self.source.state.borrow();
+        state.ended.is_some()
+            && state.attempt == self.attempt
+            && self.next >= state.kept.len()
+            && (self.trailers_given || state.trailers.is_none())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let state = self.source.state.borrow();
+        // hyper asks before the first frame.
+        state.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

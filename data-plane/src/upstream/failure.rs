@@ -1,0 +1,63 @@
+//! What an error of hyper or h2 says about an attempt.
+
+use std::error::Error;
+
+use http::Request;
+use hyper::client::conn::TrySendError;
+
+use crate::outcome::Outcome;
+use crate::upstream::body::AttemptBody;
+
+/// An attempt for which no response came.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// How it ended.
+    pub(crate) outcome: Outcome,
+    /// The request, if no byte of it was sent.
+    pub(crate) unsent: Option<Request<AttemptBody>>,
+}
+
+impl From<TrySendError<Request<AttemptBody>>> for Failure {
+    fn from(mut error: TrySendError<Request<AttemptBody>>) -> Self {
+        let unsent = error.take_message();
+        let outcome = classify(&error.into_error(), unsent.is_some());
+        Self { outcome, unsent }
+    }
+}
+
+/// How an attempt ended that gave this error. `unsent` says that hyper handed
+/// the request back.
+fn classify(error: &hyper::Error, unsent: bool) -> Outcome {
+    if unsent {
+        return Outcome::Reset { unsent: true };
+    }
+    if error.is_parse() {
+        return Outcome::BadResponse;
+    }
+    match stream_error(error) {
+        // Streams above the last one that a GOAWAY names were not processed (RFC
+        // 9113, section 6.8); those below end by themselves or with the
+        // connection, which is no GOAWAY error.
+        Some(error) if error.is_remote() && error.is_go_away() => Outcome::RefusedStream,
+        Some(error)
+            if error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM) =>
+        {
+            Outcome::RefusedStream
+        }
+        // The library found that the endpoint broke the protocol.
+        Some(error) if error.is_library() => Outcome::BadResponse,
+        _ => Outcome::Reset { unsent: false },
+    }
+}
+
+/// The error of HTTP/2 that an error stems from.
+fn stream_error(error: &hyper::Error) -> Option<&h2::Error> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return Some(error);
+        }
+        source = error.source();
+    }
+    None
+}

@@ -1,0 +1,420 @@
+//! The connections of one worker. An idle HTTP/1.1 connection is taken last in,
+//! first out, so that the rest can grow old; HTTP/2 connections are shared.
+//!
+//! ```text
+//!            .-- idle, alive ------------------> use --> idle again, or to who waits
+//! acquire ---+-- permit --> connect -----------> use
+//!            '-- queue --> another request ends, or a permit comes free
+//! ```
+//! Permits are for the whole process. So whoever waits asks the other workers to
+//! close idle connections, and a worker that gets one back closes it if only
+//! others wait.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use evenkeel_shared::ir;
+use rapidhash::fast::RandomState;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::listen::exec::LocalExec;
+use crate::tick::Tick;
+use crate::upstream::cluster::{Cluster, Gauges};
+use crate::upstream::host::Host;
+use crate::upstream::http1::Http1;
+use crate::upstream::http2::{Http2, Stream};
+use crate::upstream::permit::{ConnectionPermit, PendingPermit};
+use crate::upstream::wire::Wire;
+use crate::worker::Worker;
+
+/// How often a connection goes from request to request of this worker while
+/// other workers wait for one.
+const MOST_HANDOVERS: u32 = 16;
+
+/// Why there is no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// None came about: refused, unreachable, or too slow.
+    Connect,
+    /// Too many wait for one, or it took too long.
+    Overflow,
+}
+
+/// A connection for one request.
+#[derive(Debug)]
+pub(crate) enum Connection {
+    /// The whole of one.
+    Http1(Http1),
+    /// A stream of one.
+    Http2(Stream),
+}
+
+impl Connection {
+    /// Whether other requests were sent on it before, so that its endpoint may
+    /// be closing it just now.
+    pub(crate) fn is_reused(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.used > 0,
+            Self::Http2(stream) => stream.is_reused(),
+        }
+    }
+}
+
+/// What a request asks of a pool.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    /// Who asks.
+    pub(crate) worker: &'a Rc<Worker>,
+    /// For which cluster.
+    pub(crate) cluster: &'a Cluster,
+    /// Whether the request must not meet an endpoint that closes just now.
+    pub(crate) careful: bool,
+}
+
+/// The pools of one worker, by host.
+#[derive(Debug, Default)]
+pub(crate) struct Pools {
+    hosts: RefCell<HashMap<u64, Rc<HostPool>, RandomState>>,
+}
+
+impl Pools {
+    /// The pool of a host.
+    pub(crate) fn of(&self, host: &Arc<Host>, cluster: &Cluster, clock: Clock) -> Rc<HostPool> {
+        let mut hosts = self.hosts.borrow_mut();
+        let pool = hosts
+            .entry(host.id)
+            .or_insert_with(|| Rc::new(HostPool::new(host, cluster, clock)));
+        Rc::clone(pool)
+    }
+
+    /// Closes connections that have been idle for too long or whose host has
+    /// left, and forgets pools without connections.
+    pub(crate) fn sweep(&self, now: Tick) {
+        self.hosts.borrow_mut().retain(|_, pool| {
+            pool.sweep(now);
+            // A request in progress still holds the pool it will return to.
+            Rc::strong_count(pool) > 1 || !pool.is_empty()
+        });
+    }
+
+    /// Closes idle connections that requests of other workers wait for.
+    pub(crate) fn give_up(&self) {
+        for pool in self.hosts.borrow().values() {
+            pool.give_up();
+        }
+    }
+}
+
+/// The connections of one worker to one host.
+#[derive(Debug)]
+pub(crate) struct HostPool {
+    host: Arc<Host>,
+    gauges: Arc<Gauges>,
+    clock: Clock,
+    /// As the cluster of the latest request has it.
+    settings: Cell<ir::Connection>,
+    /// Most connections of the cluster, likewise.
+    cluster_limit: Cell<u32>,
+    idle: RefCell<Vec<Http1>>,
+    queue: RefCell<VecDeque<oneshot::Sender<Http1>>>,
+    shared: RefCell<Vec<Rc<Http2>>>,
+    connecting: Cell<bool>,
+    stream_queue: RefCell<VecDeque<oneshot::Sender<Result<(), Refused>>>>,
+    handovers: Cell<u32>,
+}
+
+impl HostPool {
+    fn new(host: &Arc<Host>, cluster: &Cluster, clock: Clock) -> Self {
+        Self {
+            host: Arc::clone(host),
+            gauges: Arc::clone(&cluster.gauges),
+            clock,
+            settings: Cell::new(cluster.spec.connection),
+            cluster_limit: Cell::new(cluster.spec.breakers.connections),
+            idle: RefCell::default(),
+            queue: RefCell::default(),
+            shared: RefCell::default(),
+            connecting: Cell::new(false),
+            stream_queue: RefCell::default(),
+            handovers: Cell::new(0),
+        }
+    }
+
+    /// Now.
+    pub(crate) fn now(&self) -> Tick {
+        self.clock.now()
+    }
+
+    /// A connection for a request.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn acquire(self: &Rc<Self>, ask: Ask<'_>) -> Result<Connection, Refused> {
+        self.settings.set(ask.cluster.spec.connection);
+        self.cluster_limit.set(ask.cluster.spec.breakers.connections);
+        match ask.cluster.spec.protocol {
+            ir::UpstreamProtocol::Http1 => self.whole(ask).await.map(Connection::Http1),
+            ir::UpstreamProtocol::Http2 => self.stream(ask).await.map(Connection::Http2),
+        }
+    }
+
+    async fn whole(&self, ask: Ask<'_>) -> Result<Http1, Refused> {
+        if let Some(connection) = self.take_idle(ask.careful) {
+            return Ok(connection);
+        }
+        match ConnectionPermit::take(&self.host, ask.cluster) {
+            Some(permit) => self.connect_whole(permit, ask).await,
+            None => self.wait_whole(ask).await,
+        }
+    }
+
+    /// The idle connection used last that is still alive.
+    fn take_idle(&self, careful: bool) -> Option<Http1> {
+        loop {
+            let connection = self.idle.borrow_mut().pop()?;
+            if connection.is_usable(careful) {
+                return Some(connection);
+            }
+        }
+    }
+
+    async fn connect_whole(
+        &self,
+        permit: ConnectionPermit,
+        ask: Ask<'_>,
+    ) -> Result<Http1, Refused> {
+        let wire = connect(&self.host, ask).await?;
+        Http1::start(wire, permit)
+            .await
+            .map_err(|_| Refused::Connect)
+    }
+
+    /// Waits for a connection of this worker or a permit of any.
+    async fn wait_whole(&self, ask: Ask<'_>) -> Result<Http1, Refused> {
+        let _pending =
+            PendingPermit::take(&self.host, ask.cluster).ok_or(Refused::Overflow)?;
+        let deadline = Instant::now() + ask.worker.shared.settings.queue_timeout;
+        let (hand_over, mut handed) = oneshot::channel();
+        self.queue.borrow_mut().push_back(hand_over);
+        ask.worker.shared.pressure.ask();
+        loop {
+            let released = ask.cluster.gauges.released.notified();
+            tokio::pin!(released);
+            // Registered before looking, so that no permit is missed in between.
+            released.as_mut().enable();
+            if let Some(permit) = ConnectionPermit::take(&self.host, ask.cluster) {
+                return self.connect_whole(permit, ask).await;
+            }
+            tokio::select! {
+                biased;
+                connection = &mut handed => {
+                    let connection = connection.map_err(|_| Refused::Connect)?;
+                    if connection.is_usable(ask.careful) {
+                        return Ok(connection);
+                    }
+                    drop(connection);
+                    let (hand_over, next) = oneshot::channel();
+                    self.queue.borrow_mut().push_front(hand_over);
+                    handed = next;
+                }
+                () = released => {}
+                () = tokio::time::sleep_until(deadline) => return Err(Refused::Overflow),
+            }
+        }
+    }
+
+    /// Takes a connection back after a response.
+    pub(crate) fn give_back(self: &Rc<Self>, connection: Http1) {
+        if connection.is_closed() {
+            return;
+        }
+        if connection.is_ready() {
+            self.put(connection);
+            return;
+        }
+        let pool = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            if let Some(connection) = connection.settle().await {
+                pool.put(connection);
+            }
+        });
+    }
+
+    fn put(&self, mut connection: Http1) {
+        let most = self.settings.get().max_requests;
+        let spent = most.is_some_and(|most| connection.used >= most);
+        if spent || self.host.shared.retired.load(Ordering::Acquire) || self.others_turn() {
+            return;
+        }
+        while let Some(next) = self.queue.borrow_mut().pop_front() {
+            match next.send(connection) {
+                Ok(()) => {
+                    self.handovers.set(self.handovers.get() + 1);
+                    return;
+                }
+                // It has stopped waiting.
+                Err(back) => connection = back,
+            }
+        }
+        connection.idle_since = self.now();
+        self.idle.borrow_mut().push(connection);
+    }
+
+    /// Whether a connection should be closed for a request of another worker.
+    fn others_turn(&self) -> bool {
+        let waiting = self.host.shared.waiting.load(Ordering::Acquire);
+        let own = self.waiting_here();
+        let turn = waiting > own && (own == 0 || self.handovers.get() >= MOST_HANDOVERS);
+        if turn || waiting == 0 {
+            self.handovers.set(0);
+        }
+        turn
+    }
+
+    fn waiting_here(&self) -> u32 {
+        let waits = self.queue.borrow();
+        let open = waits.iter().filter(|waiter| !waiter.is_closed()).count();
+        u32::try_from(open).unwrap_or(u32::MAX)
+    }
+
+    async fn stream(self: &Rc<Self>, ask: Ask<'_>) -> Result<Stream, Refused> {
+        if let Some(stream) = self.take_stream() {
+            return Ok(stream);
+        }
+        let _pending =
+            PendingPermit::take(&self.host, ask.cluster).ok_or(Refused::Overflow)?;
+        let settings = ask.worker.shared.settings;
+        let limit = settings.queue_timeout + ask.cluster.spec.connection.connect_timeout;
+        let deadline = Instant::now() + limit;
+        loop {
+            let released = ask.cluster.gauges.released.notified();
+            tokio::pin!(released);
+            released.as_mut().enable();
+            if let Some(stream) = self.take_stream() {
+                return Ok(stream);
+            }
+            self.connect_shared(ask);
+            let (ready, waits) = oneshot::channel();
+            self.stream_queue.borrow_mut().push_back(ready);
+            tokio::select! {
+                biased;
+                ready = waits => ready.unwrap_or(Err(Refused::Connect))?,
+                () = released => {}
+                () = tokio::time::sleep_until(deadline) => return Err(Refused::Overflow),
+            }
+        }
+    }
+
+    /// A stream of the first connection that has room.
+    fn take_stream(self: &Rc<Self>) -> Option<Stream> {
+        let most = self.settings.get().max_requests;
+        let mut shared = self.shared.borrow_mut();
+        shared.retain(|connection| !connection.is_closed() && !connection.is_spent(most));
+        let connection = shared.iter().find(|connection| connection.has_room(most))?;
+        Some(Stream::open(connection, self))
+    }
+
+    /// Opens a connection in the background, unless one is being opened or there
+    /// are as many as may be. Its end wakes all that wait for a stream.
+    fn connect_shared(self: &Rc<Self>, ask: Ask<'_>) {
+        if self.connecting.get() {
+            return;
+        }
+        let Some(permit) = ConnectionPermit::take(&self.host, ask.cluster) else {
+            ask.worker.shared.pressure.ask();
+            return;
+        };
+        self.connecting.set(true);
+        let pool = Rc::clone(self);
+        let worker = Rc::clone(ask.worker);
+        let limit = ask.cluster.spec.connection.connect_timeout;
+        tokio::task::spawn_local(async move {
+            let connected = tokio::time::timeout(limit, async {
+                let wire = Wire::connect(pool.host.address).await.ok()?;
+                let tasks = LocalExec::new(Rc::clone(&worker));
+                Http2::start(wire, permit, tasks, pool.now()).await.ok()
+            });
+            let connected = connected.await.ok().flatten();
+            count_connect(&pool.host, worker.index, connected.is_some());
+            pool.connecting.set(false);
+            let ready = connected.as_ref().map(|_| ()).ok_or(Refused::Connect);
+            pool.shared.borrow_mut().extend(connected);
+            let waiting = std::mem::take(&mut *pool.stream_queue.borrow_mut());
+            for waiter in waiting {
+                // It may have stopped waiting.
+                let _ = waiter.send(ready);
+            }
+        });
+    }
+
+    /// A stream has ended: the next that waits may try.
+    pub(crate) fn stream_ended(&self) {
+        while let Some(waiter) = self.stream_queue.borrow_mut().pop_front() {
+            if waiter.send(Ok(())).is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.idle.borrow().is_empty() && self.shared.borrow().is_empty()
+    }
+
+    fn sweep(&self, now: Tick) {
+        let retired = self.host.shared.retired.load(Ordering::Acquire);
+        let settings = self.settings.get();
+        let most = settings.max_requests;
+        let limit = settings.idle_timeout;
+        let too_old = |since: Tick| limit.is_some_and(|limit| now.since(since) >= limit);
+        self.idle.borrow_mut().retain(|connection| {
+            !retired && !connection.is_closed() && !too_old(connection.idle_since)
+        });
+        self.shared.borrow_mut().retain(|connection| {
+            let idle = connection.idle_since();
+            !connection.is_closed()
+                && !connection.is_spent(most)
+                && idle.is_none_or(|since| !retired && !too_old(since))
+        });
+    }
+
+    /// Closes as many idle connections as other requests wait: for this host,
+    /// or for any host of a cluster that has all the connections it may have.
+    fn give_up(&self) {
+        let for_host = self.host.shared.waiting.load(Ordering::Acquire);
+        let full = self.gauges.connections.load(Ordering::Acquire) >= self.cluster_limit.get();
+        let for_cluster = if full {
+            self.gauges.pending.load(Ordering::Acquire)
+        } else {
+            0
+        };
+        let wanted = for_host.max(for_cluster).saturating_sub(self.waiting_here());
+        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let mut idle = self.idle.borrow_mut();
+        let count = wanted.min(idle.len());
+        // The oldest: the others are more likely to be used again.
+        idle.drain(..count);
+    }
+}
+
+async fn connect(host: &Host, ask: Ask<'_>) -> Result<Wire, Refused> {
+    let limit = ask.cluster.spec.connection.connect_timeout;
+    let wire = tokio::time::timeout(limit, Wire::connect(host.address)).await;
+    let wire = wire.ok().and_then(Result::ok);
+    count_connect(host, ask.worker.index, wire.is_some());
+    wire.ok_or(Refused::Connect)
+}
+
+fn count_connect(host: &Host, worker: usize, connected: bool) {
+    let counts = host.counts.of(worker);
+    let number = if connected {
+        &counts.connects
+    } else {
+        &counts.connect_failures
+    };
+    number.fetch_add(1, Ordering::Relaxed);
+}

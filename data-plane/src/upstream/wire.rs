@@ -1,0 +1,124 @@
+//! The socket of a connection to an endpoint. hyper reads and writes it; the
+//! pool may look whether it is still alive, and how much came before the head of
+//! a response is bounded.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Most bytes that an endpoint may send before the head of its response is
+/// complete. hyper bounds the head itself; this bounds a flood of `1xx`
+/// responses before it.
+const HEAD_BYTES: usize = 512 * 1024;
+
+/// A socket with two holders: the connection's task and the pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Wire(Rc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    stream: RefCell<TcpStream>,
+    /// Bytes that may still come before the head; `None` once it is there.
+    head_bytes: Cell<Option<usize>>,
+}
+
+impl Wire {
+    /// Opens a connection.
+    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self(Rc::new(Inner {
+            stream: RefCell::new(stream),
+            head_bytes: Cell::new(None),
+        })))
+    }
+
+    /// Begins to count bytes before the head of a response.
+    pub(crate) fn expect_head(&self) {
+        self.0.head_bytes.set(Some(HEAD_BYTES));
+    }
+
+    /// The head is complete.
+    pub(crate) fn head_came(&self) {
+        self.0.head_bytes.set(None);
+    }
+
+    /// Whether an idle connection has nothing to say: an endpoint that closed
+    /// it, or speaks unasked, has made it readable. Costs no system call unless
+    /// the event queue has told of it; `careful` asks the system anyway, for a
+    /// request that must not be lost to an endpoint that closes just now.
+    pub(crate) fn is_quiet(&self, careful: bool) -> bool {
+        let stream = self.0.stream.borrow();
+        let told = stream.ready(Interest::READABLE).now_or_never().is_some();
+        if !told && !careful {
+            return true;
+        }
+        let mut byte = [MaybeUninit::uninit()];
+        match socket2::SockRef::from(&*stream).peek(&mut byte) {
+            Ok(_) => false,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        }
+    }
+
+    fn count(&self, bytes: usize) -> io::Result<()> {
+        let Some(left) = self.0.head_bytes.get() else {
+            return Ok(());
+        };
+        let left = left
+            .checked_sub(bytes)
+            .ok_or_else(|| io::Error::other("too many bytes before the head of the response"))?;
+        self.0.head_bytes.set(Some(left));
+        Ok(())
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut *self.0.stream.borrow_mut()).poll_read(cx, buffer);
+        self.count(buffer.filled().len() - before)?;
+        polled
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.stream.borrow_mut()).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.stream.borrow_mut()).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.stream.borrow().is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.stream.borrow_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.stream.borrow_mut()).poll_shutdown(cx)
+    }
+}
