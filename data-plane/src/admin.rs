@@ -26,21 +26,31 @@ use crate::xds::applier::{Command, Handle};
 use crate::xds::view::Status;
 
 mod dump;
-#[cfg(test)]
-mod tests;
 
 /// What is served, and how it is asked for.
 const PAGES: [(&str, &str); 13] = [
-    ("GET /ready", "200 if requests can be served, else 503 and why"),
+    (
+        "GET /ready",
+        "200 if requests can be served, else 503 and why",
+    ),
     ("GET /livez", "200 as long as the control thread runs"),
     ("GET /healthz", "the same as /ready"),
     ("GET /metrics", "metrics for Prometheus"),
     ("GET /stats/prometheus", "the same as /metrics"),
-    ("GET /config_dump", "the configuration, what is refused and what is held"),
+    (
+        "GET /config_dump",
+        "the configuration, what is refused and what is held",
+    ),
     ("GET /clusters", "clusters and their hosts; ?format=json"),
-    ("GET /listeners", "listeners and their addresses; ?format=json"),
+    (
+        "GET /listeners",
+        "listeners and their addresses; ?format=json",
+    ),
     ("GET /server_info", "who this is"),
-    ("POST /drain_listeners", "accept no more connections and let requests end"),
+    (
+        "POST /drain_listeners",
+        "accept no more connections and let requests end",
+    ),
     ("POST /quitquitquit", "stop, after the requests have ended"),
     ("POST /removals/confirm", "apply a push that is held back"),
     ("GET /", "this page"),
@@ -118,7 +128,10 @@ async fn index() -> String {
     let mut text = String::from("Evenkeel proxy\n\n");
     for (page, purpose) in PAGES {
         text.push_str(page);
-        text.extend(std::iter::repeat_n(' ', 26_usize.saturating_sub(page.len())));
+        text.extend(std::iter::repeat_n(
+            ' ',
+            26_usize.saturating_sub(page.len()),
+        ));
         text.push_str(purpose);
         text.push('\n');
     }
@@ -139,9 +152,11 @@ async fn ready(State(admin): Shared) -> Response {
     };
     match answer {
         Ok(text) => text.into_response(),
-        Err(reason) => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response()
-        }
+        Err(reason) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {reason}\n"),
+        )
+            .into_response(),
     }
 }
 

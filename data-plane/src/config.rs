@@ -172,7 +172,12 @@ mod tests {
 
     #[test]
     fn control_planes_keep_their_order() {
-        let args = parse(&["--control-plane", "http://b:1", "--control-plane", "http://a:1"]);
+        let args = parse(&[
+            "--control-plane",
+            "http://b:1",
+            "--control-plane",
+            "http://a:1",
+        ]);
         let hosts: Vec<_> = args.unwrap().control_plane;
         assert_eq!(hosts[0].host(), Some("b"));
         assert_eq!(hosts[1].host(), Some("a"));

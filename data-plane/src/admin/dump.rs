@@ -28,9 +28,10 @@ pub(super) fn config(admin: &Admin) -> Value {
             "faults": rejected.faults,
         })
     });
-    let held = config.mass_removal.as_ref().map(|held| {
-        json!({ "reason": held.reason, "resources": texts(&held.resources) })
-    });
+    let held = config
+        .mass_removal
+        .as_ref()
+        .map(|held| json!({ "reason": held.reason, "resources": texts(&held.resources) }));
     json!({
         "node": admin.node,
         "version": config.version.as_ref(),

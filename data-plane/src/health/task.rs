@@ -66,11 +66,12 @@ impl Task {
             return;
         };
         let now = self.clock.now();
-        let verdict = trigger
-            .cluster
-            .membership
-            .lock()
-            .on_trigger(trigger.host, trigger.cause, now, &settings);
+        let verdict = trigger.cluster.membership.lock().on_trigger(
+            trigger.host,
+            trigger.cause,
+            now,
+            &settings,
+        );
         let Some((host, verdict)) = verdict else {
             return;
         };
@@ -148,7 +149,8 @@ impl Sweeps {
     /// Forgets clusters that are gone.
     fn keep_only(&mut self, snapshot: &Snapshot) {
         if self.due.len() > snapshot.clusters.len() {
-            self.due.retain(|name, _| snapshot.clusters.contains_key(name));
+            self.due
+                .retain(|name, _| snapshot.clusters.contains_key(name));
         }
     }
 }
@@ -174,7 +176,7 @@ mod tests {
     fn a_shorter_interval_counts_at_once() {
         let mut sweeps = Sweeps::default();
         let name = ClusterName::new("api");
-        sweeps.is_due(&name, Duration::from_secs(60), Tick(0));
+        sweeps.is_due(&name, Duration::from_mins(1), Tick(0));
         assert!(!sweeps.is_due(&name, Duration::from_secs(1), Tick(1)));
         let later = Tick(1).plus(Duration::from_secs(1));
         assert!(sweeps.is_due(&name, Duration::from_secs(1), later));

@@ -229,21 +229,23 @@ impl Builder {
         next: &mut Built,
     ) -> Result<Arc<Listener>, (Key, Vec<Invalid>)> {
         let name = &active.spec.name;
-        let routes = match &active.routes {
-            None => Arc::default(),
-            Some(source) => self.table(name, source, clusters, next).map_err(|faults| {
-                match active.spec.routes {
-                    RouteSource::Named(_) => {
-                        (Key::new(ResourceType::RouteTable, source.name.as_str()), faults)
+        let routes =
+            match &active.routes {
+                None => Arc::default(),
+                Some(source) => self.table(name, source, clusters, next).map_err(|faults| {
+                    match active.spec.routes {
+                        RouteSource::Named(_) => (
+                            Key::new(ResourceType::RouteTable, source.name.as_str()),
+                            faults,
+                        ),
+                        RouteSource::Inline(_) => {
+                            let faults = faults.into_iter().map(|fault| fault.under("routes"));
+                            let key = Key::new(ResourceType::Listener, name.as_str());
+                            (key, faults.collect())
+                        }
                     }
-                    RouteSource::Inline(_) => {
-                        let faults = faults.into_iter().map(|fault| fault.under("routes"));
-                        let key = Key::new(ResourceType::Listener, name.as_str());
-                        (key, faults.collect())
-                    }
-                }
-            })?,
-        };
+                })?,
+            };
         let old = self.built.snapshot.listeners.get(name);
         let same = old.filter(|old| {
             let same_routes = Arc::ptr_eq(&old.routes, &routes);
@@ -350,10 +352,7 @@ impl Builder {
         let key = (listener.clone(), route.name.clone());
         let old = self.built.counts.get(&key);
         let counts = next.counts.entry(key).or_insert_with(|| {
-            old.map_or_else(
-                || Arc::new(Sharded::new(self.hosts.workers)),
-                Arc::clone,
-            )
+            old.map_or_else(|| Arc::new(Sharded::new(self.hosts.workers)), Arc::clone)
         });
         Arc::clone(counts)
     }

@@ -24,8 +24,8 @@ mod line;
 #[cfg(test)]
 pub(crate) mod sample;
 
-pub(crate) use line::{failure_label, reason_label};
 pub use line::render;
+pub(crate) use line::{failure_label, reason_label};
 
 /// How long a line may wait in a buffer, and how often it is looked whether a
 /// file was moved away.
@@ -205,8 +205,9 @@ impl Output {
         match (&self.writer, self.identity) {
             (None, _) => false,
             (Some(_), None) => true,
-            (Some(_), Some(identity)) => std::fs::metadata(path)
-                .is_ok_and(|found| (found.dev(), found.ino()) == identity),
+            (Some(_), Some(identity)) => {
+                std::fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == identity)
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ mod span;
 
 /// The variable that says where the collector is; without it there are no
 /// traces.
-pub const ENDPOINT_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const ENDPOINT_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// Most spans in one message.
 const BATCH: usize = 512;
@@ -44,6 +44,13 @@ pub struct Export {
     pub lost: Arc<AtomicU64>,
     /// Ends the thread once the queue is empty.
     pub shutdown: CancellationToken,
+}
+
+/// Whether the environment asks for traces.
+pub fn is_wanted() -> bool {
+    let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
+    let endpoint = std::env::var_os(ENDPOINT_VARIABLE).is_some_and(|url| !url.is_empty());
+    endpoint && !is("OTEL_SDK_DISABLED", "true") && !is("OTEL_TRACES_EXPORTER", "none")
 }
 
 /// Who sends the spans.

@@ -73,10 +73,7 @@ pub struct Metric {
 enum Value {
     Count(u64),
     Level(f64),
-    Times {
-        sum: f64,
-        buckets: Vec<(f64, u64)>,
-    },
+    Times { sum: f64, buckets: Vec<(f64, u64)> },
 }
 
 /// The samples of one metric: values of its labels, and a value.
@@ -235,6 +232,9 @@ mod tests {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry(sources)).unwrap();
         assert!(text.contains("evenkeel_ready 0"), "{text}");
-        assert!(text.contains("evenkeel_xds_nacks_total{type=\"Cluster\"} 0"), "{text}");
+        assert!(
+            text.contains("evenkeel_xds_nacks_total{type=\"Cluster\"} 0"),
+            "{text}"
+        );
     }
 }

@@ -151,7 +151,10 @@ impl<P: Ports> Applier<P> {
                 self.session.held().clone(),
             );
         }
-        for refused in requests.iter().filter_map(|request| request.error_detail.as_ref()) {
+        for refused in requests
+            .iter()
+            .filter_map(|request| request.error_detail.as_ref())
+        {
             warn!(version = %self.session.version(), detail = %refused.message, "configuration refused");
         }
         (requests, before)
@@ -187,9 +190,7 @@ impl<P: Ports> Applier<P> {
     fn publish(&self, told_listeners: bool) {
         let session = &self.session;
         let waiting = session.active().waiting(session.held());
-        let listeners_wait = waiting
-            .iter()
-            .any(|key| key.kind == ResourceType::Listener);
+        let listeners_wait = waiting.iter().any(|key| key.kind == ResourceType::Listener);
         let mass_removal = session.pending().map(|pending| HeldBack {
             reason: pending.reason.clone(),
             resources: pending.changes.keys().cloned().collect(),
@@ -233,7 +234,9 @@ impl<P: Ports> Worker<P> {
                 .parts
                 .session
                 .next_deadline()
-                .map_or(HOUSEKEEPING, |deadline| deadline.since(now).min(HOUSEKEEPING));
+                .map_or(HOUSEKEEPING, |deadline| {
+                    deadline.since(now).min(HOUSEKEEPING)
+                });
             match commands.recv_timeout(wait) {
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(command) => self.obey(command),

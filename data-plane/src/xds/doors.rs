@@ -118,3 +118,109 @@ impl<P: Ports> Doors<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::xds::sample::listener;
+    use crate::xds::state::{Accepted, ActiveListener, Value};
+
+    /// Notes what is done; port 9 cannot be bound.
+    #[derive(Debug, Default)]
+    struct Notes(Vec<String>);
+
+    impl Ports for Notes {
+        type Bound = String;
+
+        fn bind(&mut self, listener: &ListenerName, address: SocketAddr) -> io::Result<String> {
+            if address.port() == 9 {
+                return Err(io::Error::from(io::ErrorKind::PermissionDenied));
+            }
+            Ok(format!("{listener}:{}", address.port()))
+        }
+
+        fn serve(&mut self, bound: String) {
+            self.0.push(format!("serve {bound}"));
+        }
+
+        fn unbind(&mut self, listener: &ListenerName) {
+            self.0.push(format!("unbind {listener}"));
+        }
+    }
+
+    fn held(ports: &[(&str, u16)]) -> Held {
+        let mut held = Held::default();
+        for (name, port) in ports {
+            let accepted = Accepted {
+                version: Arc::default(),
+                value: Value::Listener(Arc::new(listener(name, *port))),
+                encoded: Arc::default(),
+                ignored: Arc::default(),
+            };
+            held.insert(&Key::new(ResourceType::Listener, *name), accepted);
+        }
+        held
+    }
+
+    fn active(ports: &[(&str, u16)]) -> Active {
+        let listeners = ports.iter().map(|(name, port)| {
+            let active = ActiveListener {
+                spec: Arc::new(listener(name, *port)),
+                routes: None,
+            };
+            (ListenerName::new(*name), active)
+        });
+        Active {
+            listeners: listeners.collect(),
+            ..Active::default()
+        }
+    }
+
+    #[test]
+    fn a_listener_is_bound_when_accepted_and_served_when_in_force() {
+        let mut doors = Doors::new(Notes::default());
+        assert!(doors.prepare(&held(&[("edge", 1)])).is_empty());
+        doors.settle(&Active::default());
+        assert!(doors.ports.0.is_empty());
+        doors.settle(&active(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]));
+        assert_eq!(doors.ports.0, ["serve edge:1"]);
+    }
+
+    #[test]
+    fn a_listener_that_moves_serves_the_old_address_until_the_new_one_is_in_force() {
+        let mut doors = Doors::new(Notes::default());
+        doors.prepare(&held(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]));
+        doors.prepare(&held(&[("edge", 2)]));
+        doors.settle(&active(&[("edge", 1)]));
+        assert_eq!(doors.ports.0, ["serve edge:1"]);
+        doors.settle(&active(&[("edge", 2)]));
+        doors.prepare(&held(&[]));
+        doors.settle(&Active::default());
+        assert_eq!(doors.ports.0[1..], ["serve edge:2", "unbind edge"]);
+    }
+
+    #[test]
+    fn what_cannot_be_bound_is_named() {
+        let mut doors = Doors::new(Notes::default());
+        let refused = doors.prepare(&held(&[("edge", 9), ("other", 1)]));
+        assert_eq!(refused.len(), 1);
+        assert_eq!(refused[0].0.to_string(), "Listener/edge");
+        let reason = &refused[0].1[0].reason;
+        assert_eq!(reason, "cannot bind 127.0.0.1:9: permission denied");
+    }
+
+    #[test]
+    fn after_shutting_nothing_opens_any_more() {
+        let mut doors = Doors::new(Notes::default());
+        doors.prepare(&held(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]));
+        doors.shut();
+        doors.prepare(&held(&[("other", 2)]));
+        doors.settle(&active(&[("other", 2)]));
+        assert_eq!(doors.ports.0, ["serve edge:1", "unbind edge"]);
+    }
+}

@@ -76,11 +76,7 @@ impl Usage {
 /// half of the clusters, or, of at least three, more than half of the endpoints.
 /// Clusters are counted, not compared: all traffic may move to another cluster.
 pub fn judge(before: &Usage, after: &Usage) -> Option<Loss> {
-    let clusters = loss(
-        Thing::Clusters,
-        before.clusters.len(),
-        after.clusters.len(),
-    );
+    let clusters = loss(Thing::Clusters, before.clusters.len(), after.clusters.len());
     let endpoints = loss(Thing::Endpoints, before.endpoints, after.endpoints)
         .filter(|loss| loss.total >= FEWEST_GUARDED_ENDPOINTS);
     clusters.or(endpoints)

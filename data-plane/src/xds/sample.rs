@@ -7,8 +7,8 @@ use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryResponse, Res
 use evenkeel_shared::ir::{
     Action, Assignment, Breakers, Cluster, Connection, Discovery, Domain, Endpoint, Forward,
     HeaderEdits, Health, HttpProtocol, LbPolicy, Limits, Listener, LoadBalancing, Locality,
-    PathMatch, RetryBudget, Route, RouteMatch, RouteSource, RouteTable, Timeouts,
-    UpstreamProtocol, VirtualHost, WeightedCluster,
+    PathMatch, RetryBudget, Route, RouteMatch, RouteSource, RouteTable, Timeouts, UpstreamProtocol,
+    VirtualHost, WeightedCluster,
 };
 use evenkeel_shared::units::Percent;
 use evenkeel_shared::xds::{Resource, ResourceType, encode, version};

@@ -192,7 +192,9 @@ impl Task {
     async fn converse(
         &self,
         channel: Channel,
-        outbound: mpsc::Receiver<envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest>,
+        outbound: mpsc::Receiver<
+            envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest,
+        >,
         uri: &Uri,
     ) -> (u64, String) {
         let mut client = AggregatedDiscoveryServiceClient::new(channel)
@@ -278,7 +280,10 @@ mod tests {
     fn a_node_says_what_it_is() {
         let metadata = BTreeMap::from([("zone".to_owned(), "a".to_owned())]);
         let node = node("edge-1", "edge", &metadata);
-        assert_eq!((node.id.as_str(), node.cluster.as_str()), ("edge-1", "edge"));
+        assert_eq!(
+            (node.id.as_str(), node.cluster.as_str()),
+            ("edge-1", "edge")
+        );
         assert_eq!(node.user_agent_name, "evenkeel");
         assert!(node.metadata.unwrap().fields.contains_key("zone"));
     }

@@ -11,7 +11,10 @@ struct Bench {
     current: ArcSwap<Snapshot>,
 }
 
-fn active(clusters: &[(ir::Cluster, &[u16])], listeners: &[(ir::Listener, ir::RouteTable)]) -> Active {
+fn active(
+    clusters: &[(ir::Cluster, &[u16])],
+    listeners: &[(ir::Listener, ir::RouteTable)],
+) -> Active {
     let shared = |resource: Resource| Value::from(resource);
     let clusters = clusters.iter().map(|(spec, ports)| {
         let Value::Cluster(spec) = shared(Resource::Cluster(spec.clone())) else {
@@ -69,11 +72,17 @@ fn what_does_not_change_is_the_very_same() {
     let first = bench.apply(&config(&[1, 2]));
     let second = bench.apply(&config(&[1, 2]));
     assert!(Arc::ptr_eq(&first.clusters["a"], &second.clusters["a"]));
-    assert!(Arc::ptr_eq(&first.listeners["edge"], &second.listeners["edge"]));
+    assert!(Arc::ptr_eq(
+        &first.listeners["edge"],
+        &second.listeners["edge"]
+    ));
 
     let third = bench.apply(&config(&[2, 4]));
     assert!(Arc::ptr_eq(&first.clusters["a"], &third.clusters["a"]));
-    assert!(Arc::ptr_eq(&first.listeners["edge"], &third.listeners["edge"]));
+    assert!(Arc::ptr_eq(
+        &first.listeners["edge"],
+        &third.listeners["edge"]
+    ));
     assert_eq!(third.clusters["a"].hosts.load().members.len(), 2);
 }
 
@@ -135,10 +144,10 @@ fn limits_and_counts_outlive_other_changes_of_a_route() {
     let first = route(&bench.apply(&limited(5, "GET".to_owned())));
     let second = route(&bench.apply(&limited(5, "PUT".to_owned())));
     let third = route(&bench.apply(&limited(6, "PUT".to_owned())));
-    let limiter = |route: &Route| Arc::clone(route.limiter.as_ref().unwrap());
+    let buckets = |route: &Route| Arc::clone(route.limiter.as_ref().unwrap());
     assert!(!Arc::ptr_eq(&first, &second));
-    assert!(Arc::ptr_eq(&limiter(&first), &limiter(&second)));
-    assert!(!Arc::ptr_eq(&limiter(&second), &limiter(&third)));
+    assert!(Arc::ptr_eq(&buckets(&first), &buckets(&second)));
+    assert!(!Arc::ptr_eq(&buckets(&second), &buckets(&third)));
     assert!(Arc::ptr_eq(&first.counts, &third.counts));
 }
 

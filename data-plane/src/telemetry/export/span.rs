@@ -116,7 +116,10 @@ fn client(record: &Record, moments: &Moments, attempt: &Attempt, resends: i64) -
         attributes.push(KeyValue::new(semconv::HTTP_REQUEST_RESEND_COUNT, resends));
     }
     if let Some(cluster) = &record.cluster {
-        attributes.push(KeyValue::new("evenkeel.cluster", cluster.as_ref().to_owned()));
+        attributes.push(KeyValue::new(
+            "evenkeel.cluster",
+            cluster.as_ref().to_owned(),
+        ));
     }
     let mut error = failure_label(attempt.outcome).map(str::to_owned);
     if let Some(Outcome::Response { status, .. }) = attempt.outcome {
@@ -185,7 +188,10 @@ fn finish(draft: Draft<'_>, mut attributes: Vec<KeyValue>, error: Option<String>
 
 /// `1.1` of `HTTP/1.1`.
 fn version(protocol: &'static str) -> &'static str {
-    protocol.split_once('/').map_or(protocol, |(_, version)| {
-        if version == "2.0" { "2" } else { version }
-    })
+    protocol.split_once('/').map_or(
+        protocol,
+        |(_, version)| {
+            if version == "2.0" { "2" } else { version }
+        },
+    )
 }

@@ -237,7 +237,11 @@ fn each_host(moment: &Moment<'_>, mut each: impl FnMut(&str, &str, &Host)) {
     for (name, cluster) in &moment.snapshot.clusters {
         let hosts = cluster.hosts.load();
         for member in hosts.members.iter().take(room) {
-            each(name.as_str(), &member.host.address.to_string(), &member.host);
+            each(
+                name.as_str(),
+                &member.host.address.to_string(),
+                &member.host,
+            );
         }
         room = room.saturating_sub(hosts.members.len());
     }

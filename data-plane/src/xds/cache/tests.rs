@@ -32,7 +32,10 @@ fn what_was_written_is_read() {
     assert_eq!(image.version, "7");
     assert_eq!(image.written_at, 1_700_000_000);
     assert_eq!(names(&image), ["a", "b"]);
-    assert!(matches!(parse(&content, "edge-2"), Err(Unusable::OtherNode(_))));
+    assert!(matches!(
+        parse(&content, "edge-2"),
+        Err(Unusable::OtherNode(_))
+    ));
 }
 
 #[test]

@@ -43,7 +43,10 @@ pub(super) fn read(kind: ResourceType, wrapper: Wrapper) -> Read {
         version: Arc::clone(&version),
         body: Err(faults),
     };
-    if told.as_ref().is_some_and(|name| name.len() > MAX_NAME_BYTES) {
+    if told
+        .as_ref()
+        .is_some_and(|name| name.len() > MAX_NAME_BYTES)
+    {
         let rule = format!("must be at most {MAX_NAME_BYTES} bytes long");
         return fail(told, vec![Invalid::new("name", rule)]);
     }
@@ -82,10 +85,7 @@ pub(super) fn cut(name: &str) -> &str {
 
 /// Takes off a wrapper inside the wrapper.
 fn unwrapped(mut outer: Wrapper) -> Result<Wrapper, Read> {
-    let Some(any) = outer
-        .resource
-        .take_if(|any| any.type_url == WRAPPER_URL)
-    else {
+    let Some(any) = outer.resource.take_if(|any| any.type_url == WRAPPER_URL) else {
         return Ok(outer);
     };
     let inner = Wrapper::decode(any.value.as_slice()).map_err(|error| Read {

@@ -105,9 +105,10 @@ impl Step {
             step.state.version = cut(&response.system_version_info).into();
         }
         match ResourceType::from_type_url(&reply.type_url) {
-            None => step
-                .complaints
-                .push(format!("type {:?}: was not asked for", cut(&reply.type_url))),
+            None => step.complaints.push(format!(
+                "type {:?}: was not asked for",
+                cut(&reply.type_url)
+            )),
             Some(kind) => {
                 let mut changes = step.take_in(kind, response.resources, &mut reply.touched);
                 for name in response.removed_resources {

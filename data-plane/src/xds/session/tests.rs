@@ -46,7 +46,7 @@ fn nack(requests: &[DeltaDiscoveryRequest]) -> Option<&str> {
 
 fn names(session: &Session) -> Vec<&str> {
     let active = session.active().clusters.keys();
-    active.map(|name| name.as_str()).collect()
+    active.map(evenkeel_shared::names::ClusterName::as_str).collect()
 }
 
 /// A session in which a listener leads to these clusters, each with as many
@@ -54,7 +54,10 @@ fn names(session: &Session) -> Vec<&str> {
 fn serving(names: &[&str], ports: &[u16]) -> Session {
     let mut session = connected();
     take(&mut session, response(CDS, 1, &clusters(names), &[]));
-    take(&mut session, response(EDS, 1, &endpoints(names, ports), &[]));
+    take(
+        &mut session,
+        response(EDS, 1, &endpoints(names, ports), &[]),
+    );
     let edge = [Resource::Listener(listener("edge", 8080))];
     take(&mut session, response(LDS, 1, &edge, &[]));
     let routes = [Resource::RouteTable(table("edge", names))];
@@ -91,14 +94,20 @@ fn a_cluster_waits_for_its_endpoints() {
     assert_eq!(sent[1].resource_names_subscribe, ["api"]);
     assert!(names(&session).is_empty());
 
-    take(&mut session, response(EDS, 1, &endpoints(&["api"], &[1]), &[]));
+    take(
+        &mut session,
+        response(EDS, 1, &endpoints(&["api"], &[1]), &[]),
+    );
     assert_eq!(names(&session), ["api"]);
 }
 
 #[test]
 fn names_are_asked_for_in_one_request() {
     let mut session = connected();
-    let sent = take(&mut session, response(CDS, 1, &clusters(&["a", "b", "c"]), &[]));
+    let sent = take(
+        &mut session,
+        response(CDS, 1, &clusters(&["a", "b", "c"]), &[]),
+    );
     assert_eq!(sent[1].resource_names_subscribe, ["a", "b", "c"]);
     let sent = take(&mut session, response(CDS, 2, &clusters(&["d"]), &["b"]));
     assert_eq!(sent[1].resource_names_subscribe, ["d"]);
@@ -110,7 +119,11 @@ fn a_missing_assignment_is_awaited_for_fifteen_seconds() {
     let mut session = connected();
     take(&mut session, response(CDS, 1, &clusters(&["api"]), &[]));
     assert_eq!(session.next_deadline(), Some(Tick(0).plus(MISSING_AFTER)));
-    assert!(session.expire(Tick(0).plus(Duration::from_secs(14))).is_none());
+    assert!(
+        session
+            .expire(Tick(0).plus(Duration::from_secs(14)))
+            .is_none()
+    );
     let step = session.expire(Tick(0).plus(MISSING_AFTER)).unwrap();
     session.commit(step, Tick(0).plus(MISSING_AFTER));
     assert_eq!(names(&session), ["api"]);
@@ -141,7 +154,10 @@ fn a_changed_cluster_keeps_its_endpoints() {
     let mut session = serving(&["api"], &[1, 2]);
     let mut changed = cluster("api");
     changed.breakers.requests = 7;
-    take(&mut session, response(CDS, 2, &[Resource::Cluster(changed)], &[]));
+    take(
+        &mut session,
+        response(CDS, 2, &[Resource::Cluster(changed)], &[]),
+    );
     let active = &session.active().clusters["api"];
     assert_eq!(active.spec.breakers.requests, 7);
     assert_eq!(active.assignment.as_ref().unwrap().endpoints.len(), 2);
@@ -152,7 +168,10 @@ fn a_listener_waits_for_its_routes_and_the_old_one_serves_meanwhile() {
     let mut session = serving(&["api"], &[1]);
     let mut changed = listener("edge", 8081);
     changed.routes = evenkeel_shared::ir::RouteSource::Named("other".into());
-    let sent = take(&mut session, response(LDS, 2, &[Resource::Listener(changed)], &[]));
+    let sent = take(
+        &mut session,
+        response(LDS, 2, &[Resource::Listener(changed)], &[]),
+    );
     assert_eq!(sent[1].resource_names_subscribe, ["other"]);
     assert!(sent[1].resource_names_unsubscribe.is_empty());
     assert_eq!(session.active().listeners["edge"].spec.address.port(), 8080);
@@ -226,7 +245,11 @@ fn a_name_that_occurs_twice_is_refused() {
     let mut session = connected();
     let twice = clusters(&["a", "a", "b"]);
     let sent = take(&mut session, response(CDS, 1, &twice, &[]));
-    assert!(nack(&sent).unwrap().contains("Cluster/a: name: occurs twice"));
+    assert!(
+        nack(&sent)
+            .unwrap()
+            .contains("Cluster/a: name: occurs twice")
+    );
     assert!(session.held().get(CDS, "a").is_none());
     assert!(session.held().get(CDS, "b").is_some());
 }
@@ -291,7 +314,10 @@ fn a_type_that_was_not_asked_for_is_refused() {
 #[test]
 fn unsolicited_endpoints_are_ignored() {
     let mut session = connected();
-    let sent = take(&mut session, response(EDS, 1, &endpoints(&["x"], &[1]), &[]));
+    let sent = take(
+        &mut session,
+        response(EDS, 1, &endpoints(&["x"], &[1]), &[]),
+    );
     assert_eq!(nack(&sent), None);
     assert!(session.held().get(EDS, "x").is_none());
 }
@@ -302,9 +328,7 @@ fn an_empty_push_is_held_and_nothing_of_it_applies() {
     let sent = take(&mut session, response(CDS, 2, &[], &["a", "b", "c"]));
     assert_eq!(
         nack(&sent),
-        Some(
-            "held: would remove 3 of 3 clusters in use; confirm with apply --allow-mass-removal"
-        )
+        Some("held: would remove 3 of 3 clusters in use; confirm with apply --allow-mass-removal")
     );
     assert_eq!(names(&session), ["a", "b", "c"]);
     assert!(session.pending().is_some());
@@ -318,7 +342,10 @@ fn an_empty_push_is_held_and_nothing_of_it_applies() {
 #[test]
 fn additions_beside_a_mass_removal_apply() {
     let mut session = serving(&["a", "b", "c"], &[1]);
-    take(&mut session, response(CDS, 2, &clusters(&["new"]), &["a", "b"]));
+    take(
+        &mut session,
+        response(CDS, 2, &clusters(&["new"]), &["a", "b"]),
+    );
     assert!(session.held().get(CDS, "new").is_some());
     assert!(session.held().get(CDS, "a").is_some());
 }
@@ -326,7 +353,10 @@ fn additions_beside_a_mass_removal_apply() {
 #[test]
 fn losing_most_endpoints_is_held() {
     let mut session = serving(&["a"], &[1, 2, 3, 4]);
-    let sent = take(&mut session, response(EDS, 2, &endpoints(&["a"], &[1]), &[]));
+    let sent = take(
+        &mut session,
+        response(EDS, 2, &endpoints(&["a"], &[1]), &[]),
+    );
     assert!(nack(&sent).unwrap().contains("3 of 4 endpoints"));
     let kept = &session.active().clusters["a"].assignment;
     assert_eq!(kept.as_ref().unwrap().endpoints.len(), 4);
@@ -346,10 +376,19 @@ fn routes_that_leave_most_clusters_are_held() {
 fn traffic_may_move_to_another_cluster() {
     let mut session = serving(&["blue"], &[1]);
     take(&mut session, response(CDS, 2, &clusters(&["green"]), &[]));
-    take(&mut session, response(EDS, 2, &endpoints(&["green"], &[2]), &[]));
+    take(
+        &mut session,
+        response(EDS, 2, &endpoints(&["green"], &[2]), &[]),
+    );
     let moved = [Resource::RouteTable(table("edge", &["green"]))];
-    assert_eq!(nack(&take(&mut session, response(RDS, 2, &moved, &[]))), None);
-    assert_eq!(nack(&take(&mut session, response(CDS, 2, &[], &["blue"]))), None);
+    assert_eq!(
+        nack(&take(&mut session, response(RDS, 2, &moved, &[]))),
+        None
+    );
+    assert_eq!(
+        nack(&take(&mut session, response(CDS, 2, &[], &["blue"]))),
+        None
+    );
     assert_eq!(names(&session), ["green"]);
 }
 
@@ -357,7 +396,10 @@ fn traffic_may_move_to_another_cluster() {
 fn a_grant_lets_the_revision_it_names_remove_much() {
     let mut session = serving(&["a", "b", "c"], &[1]);
     let grant = [Resource::RemovalGrant { revision: 2 }];
-    take(&mut session, response(ResourceType::RemovalGrant, 2, &grant, &[]));
+    take(
+        &mut session,
+        response(ResourceType::RemovalGrant, 2, &grant, &[]),
+    );
     let sent = take(&mut session, response(CDS, 2, &[], &["a", "b", "c"]));
     assert_eq!(nack(&sent), None);
     assert!(names(&session).is_empty());
@@ -367,7 +409,10 @@ fn a_grant_lets_the_revision_it_names_remove_much() {
 fn a_grant_of_an_earlier_revision_is_used_up() {
     let mut session = serving(&["a", "b", "c"], &[1]);
     let grant = [Resource::RemovalGrant { revision: 2 }];
-    take(&mut session, response(ResourceType::RemovalGrant, 2, &grant, &[]));
+    take(
+        &mut session,
+        response(ResourceType::RemovalGrant, 2, &grant, &[]),
+    );
     take(&mut session, response(CDS, 3, &clusters(&["d"]), &[]));
     let sent = take(&mut session, response(CDS, 3, &[], &["a", "b", "c"]));
     assert!(nack(&sent).is_some());
@@ -378,7 +423,10 @@ fn a_later_grant_thaws_what_is_held() {
     let mut session = serving(&["a", "b", "c"], &[1]);
     take(&mut session, response(CDS, 2, &[], &["a", "b", "c"]));
     let grant = [Resource::RemovalGrant { revision: 3 }];
-    let sent = take(&mut session, response(ResourceType::RemovalGrant, 3, &grant, &[]));
+    let sent = take(
+        &mut session,
+        response(ResourceType::RemovalGrant, 3, &grant, &[]),
+    );
     assert_eq!(nack(&sent), None);
     assert!(names(&session).is_empty());
     let again = sent.iter().find(|r| r.type_url == CDS.type_url());
