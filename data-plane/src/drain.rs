@@ -42,7 +42,11 @@ pub(crate) async fn all(
     let mut answers = Vec::with_capacity(workers.len());
     for worker in &workers {
         let (report, answer) = oneshot::channel();
-        if worker.send(Command::Drain { timeout, report }).await.is_ok() {
+        if worker
+            .send(Command::Drain { timeout, report })
+            .await
+            .is_ok()
+        {
             answers.push(answer);
         }
     }

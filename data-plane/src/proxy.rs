@@ -45,7 +45,7 @@ pub(crate) struct Live {
     /// What telemetry sees of it.
     pub(crate) exchange: Exchange,
     /// Keeps its connection busy.
-    pub(crate) in_progress: InProgress,
+    _in_progress: InProgress,
 }
 
 /// Answers a request. Never fails: every error is an answer.
@@ -57,7 +57,7 @@ pub(crate) async fn handle(
     let listener = conn.current_listener(&snapshot);
     let mut live = Live {
         exchange: Exchange::start(Rc::clone(&conn.worker), Arc::clone(&listener)),
-        in_progress: InProgress::begin(&conn.watch),
+        _in_progress: InProgress::begin(&conn.watch),
         listener,
         conn,
     };
@@ -74,7 +74,10 @@ pub(crate) async fn handle(
 /// Does with a request what its route says.
 async fn serve(live: &mut Live, mut intake: Intake) -> Result<answer::Answer, ProxyError> {
     let listener = Arc::clone(&live.listener);
-    let found = listener.routes.find(&intake.head).ok_or(ProxyError::NoRoute)?;
+    let found = listener
+        .routes
+        .find(&intake.head)
+        .ok_or(ProxyError::NoRoute)?;
     let route = found.route;
     live.exchange.routed(route);
     let limited = limit(live, &intake, route)?;
@@ -86,7 +89,9 @@ async fn serve(live: &mut Live, mut intake: Intake) -> Result<answer::Answer, Pr
             forward::forward(live, intake, route, to).await?
         }
     };
-    Ok(answer.edited(&route.spec.response_headers).with_fields(limited))
+    Ok(answer
+        .edited(&route.spec.response_headers)
+        .with_fields(limited))
 }
 
 /// Asks the route's rate limit.

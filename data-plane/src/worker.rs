@@ -223,13 +223,14 @@ impl Workers {
     /// # Errors
     /// What the system says, or that a worker is stuck.
     pub fn serve(&self, bound: Bound) -> io::Result<()> {
+        let (name, address) = (bound.name.clone(), bound.address);
         let sockets = bound.listen()?;
         let mut serving = self.serving.lock();
         for (commands, socket) in self.commands.iter().zip(sockets) {
-            let name = bound.name.clone();
+            let name = name.clone();
             send(commands, Command::Listen { name, socket })?;
         }
-        serving.insert(bound.name.clone(), bound.address);
+        serving.insert(name, address);
         Ok(())
     }
 

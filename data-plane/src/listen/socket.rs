@@ -23,11 +23,7 @@ pub struct Bound {
 
 impl Bound {
     /// Binds `count` sockets to one address.
-    pub(crate) fn bind(
-        name: &ListenerName,
-        address: SocketAddr,
-        count: usize,
-    ) -> io::Result<Self> {
+    pub(crate) fn bind(name: &ListenerName, address: SocketAddr, count: usize) -> io::Result<Self> {
         let first = bind(address)?;
         let address = first
             .local_addr()?
@@ -45,12 +41,12 @@ impl Bound {
     }
 
     /// Makes the sockets listen.
-    pub(crate) fn listen(&self) -> io::Result<Vec<TcpListener>> {
+    pub(crate) fn listen(self) -> io::Result<Vec<TcpListener>> {
         self.sockets
-            .iter()
+            .into_iter()
             .map(|socket| {
                 socket.listen(BACKLOG)?;
-                Ok(socket.try_clone()?.into())
+                Ok(socket.into())
             })
             .collect()
     }

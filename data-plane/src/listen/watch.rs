@@ -109,11 +109,6 @@ impl Watch {
         self.draining_since.get().is_some() && self.requests.get() > 0
     }
 
-    /// Whether a header was begun.
-    pub(crate) fn in_head(&self) -> bool {
-        self.head_since.get().is_some()
-    }
-
     /// Whether a request is in progress.
     pub(crate) fn busy(&self) -> bool {
         self.in_flight.get() > 0
@@ -131,7 +126,8 @@ impl Watch {
 
     /// When it is to be ended, as things stand.
     fn deadline(&self, timeouts: &Timeouts) -> Option<(Tick, Expiry)> {
-        let at = |since: Tick, time: Option<Duration>, why| time.map(|time| (since.plus(time), why));
+        let at =
+            |since: Tick, time: Option<Duration>, why| time.map(|time| (since.plus(time), why));
         if self.in_flight.get() > 0 {
             let since = self.stalled_since.get()?;
             return at(since, timeouts.stream_idle, Expiry::Stalled);
@@ -141,7 +137,11 @@ impl Watch {
         }
         // A connection that never said anything is held to the time of a header.
         let fresh = self.requests.get() == 0;
-        let time = if fresh { timeouts.header } else { timeouts.idle };
+        let time = if fresh {
+            timeouts.header
+        } else {
+            timeouts.idle
+        };
         let idle = at(self.idle_since.get(), time, Expiry::Idle);
         let drain = self
             .draining_since

@@ -124,7 +124,9 @@ impl Streaming {
         let clock = live.conn.worker.shared.clock;
         loop {
             let active = self.last_byte.max(self.source.last_byte());
-            let idle = self.idle.map(|limit| (active.plus(limit), Reason::StreamIdle));
+            let idle = self
+                .idle
+                .map(|limit| (active.plus(limit), Reason::StreamIdle));
             let ended = self.source.ended().zip(self.request);
             let request = ended.map(|(at, limit)| (at.plus(limit), Reason::RequestTimeout));
             let Some((at, reason)) = idle.into_iter().chain(request).min_by_key(|(at, _)| *at)

@@ -46,6 +46,9 @@ pub(crate) enum ProxyError {
     ResponseIdle,
 }
 
+/// As Envoy words it: operators search for it.
+const NO_HOST: &str = "no healthy upstream";
+
 /// The answer to an error.
 struct Reply {
     status: StatusCode,
@@ -70,11 +73,7 @@ impl ProxyError {
                 Reason::NoCluster,
                 "the cluster of the route does not exist",
             ),
-            Self::NoHost => (
-                S::SERVICE_UNAVAILABLE,
-                Reason::NoHost,
-                "no healthy upstream",
-            ),
+            Self::NoHost => (S::SERVICE_UNAVAILABLE, Reason::NoHost, NO_HOST),
             Self::Overflow => (
                 S::SERVICE_UNAVAILABLE,
                 Reason::Overflow,

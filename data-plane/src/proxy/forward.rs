@@ -42,11 +42,12 @@ struct Journey<'a> {
     tried: SmallVec<[u64; 4]>,
 }
 
-/// How one attempt ended.
-enum Tried {
-    /// A response's head came.
-    Answered(Response<Incoming>, Connection),
-    /// None came.
+/// A response's head, and the connection its body comes on.
+type Answered = (Response<Incoming>, Connection);
+
+/// Why one attempt gave no response.
+enum Missed {
+    /// It failed.
     Failed(Outcome),
     /// There was no connection to be had.
     Overflow,
@@ -63,7 +64,9 @@ pub(super) async fn forward(
 ) -> Result<Answer, ProxyError> {
     let worker = Rc::clone(&live.conn.worker);
     let cluster = route.clusters.pick(worker.entropy());
-    let cluster = cluster.and_then(Option::as_ref).ok_or(ProxyError::NoCluster)?;
+    let cluster = cluster
+        .and_then(Option::as_ref)
+        .ok_or(ProxyError::NoCluster)?;
     live.exchange.sent_to(cluster);
     let counts = cluster.counts.of(worker.index);
     let Some(permit) = RequestPermit::take(&cluster.gauges, &cluster.spec.breakers) else {
@@ -146,26 +149,22 @@ impl Journey<'_> {
         &mut self,
         live: &mut Live,
         host: &Arc<Host>,
-    ) -> Result<(Outcome, Option<(Response<Incoming>, Connection)>), ProxyError> {
+    ) -> Result<(Outcome, Option<Answered>), ProxyError> {
         let started = self.worker.now();
         let span = self.worker.entropy().max(1);
         add_one(&host.counts.of(self.worker.index).requests);
         let tried = self.send(live, host, (started, span)).await;
         let (outcome, answered) = match tried {
-            Ok(Tried::Answered(response, connection)) => {
-                let outcome = outcome_of(&response);
-                if self.is_unwanted_switch(&response) {
-                    (Outcome::BadResponse, None)
-                } else {
-                    (outcome, Some((response, connection)))
-                }
+            Ok(Ok((response, _))) if self.is_unwanted_switch(&response) => {
+                (Outcome::BadResponse, None)
             }
-            Ok(Tried::Failed(outcome)) => (outcome, None),
-            Ok(Tried::Overflow) => {
+            Ok(Ok((response, connection))) => (outcome_of(&response), Some((response, connection))),
+            Ok(Err(Missed::Failed(outcome))) => (outcome, None),
+            Ok(Err(Missed::Overflow)) => {
                 add_one(&self.counts().overflows);
                 return Err(ProxyError::Overflow);
             }
-            Ok(Tried::Unsendable) => {
+            Ok(Err(Missed::Unsendable)) => {
                 return Err(ProxyError::BadRequest("the request cannot be passed on"));
             }
             Err(Expired::Attempt) => {
@@ -190,26 +189,29 @@ impl Journey<'_> {
         live: &Live,
         host: &Arc<Host>,
         (started, span): (Tick, u64),
-    ) -> Result<Tried, Expired> {
+    ) -> Result<Result<Answered, Missed>, Expired> {
         let body = self.intake.body.attempt();
         let trace = (live.exchange.trace(), span);
         let protocol = self.cluster.spec.protocol;
         let Some(request) = outgoing::request(&self.intake, protocol, body, trace) else {
-            return Ok(Tried::Unsendable);
+            return Ok(Err(Missed::Unsendable));
         };
         let ask = Ask {
             worker: &self.worker,
             cluster: &self.cluster,
             careful: !self.intake.head.method.is_safe(),
         };
-        let pool = self.worker.pools.of(host, &self.cluster, self.worker.shared.clock);
+        let pool = self
+            .worker
+            .pools
+            .of(host, &self.cluster, self.worker.shared.clock);
         let sending = async {
             let mut request = request;
             loop {
                 let mut connection = match pool.acquire(ask).await {
                     Ok(connection) => connection,
-                    Err(Refused::Connect) => return Tried::Failed(Outcome::ConnectFailure),
-                    Err(Refused::Overflow) => return Tried::Overflow,
+                    Err(Refused::Connect) => return Err(Missed::Failed(Outcome::ConnectFailure)),
+                    Err(Refused::Overflow) => return Err(Missed::Overflow),
                 };
                 let reused = connection.is_reused();
                 let sent = match &mut connection {
@@ -217,10 +219,10 @@ impl Journey<'_> {
                     Connection::Http2(stream) => stream.send(request).await,
                 };
                 match sent {
-                    Ok(response) => return Tried::Answered(response, connection),
+                    Ok(response) => return Ok((response, connection)),
                     Err(failure) => match failure.unsent {
                         Some(back) if reused => request = back,
-                        _ => return Tried::Failed(failure.outcome),
+                        _ => return Err(Missed::Failed(failure.outcome)),
                     },
                 }
             }

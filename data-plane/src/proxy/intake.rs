@@ -145,7 +145,10 @@ fn checked(value: &HeaderValue) -> Result<String, ProxyError> {
 
 /// Path and query in normal form.
 fn target(parts: &Parts) -> Result<String, ProxyError> {
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
     if target == "*" && parts.method != Method::OPTIONS {
         return Err(ProxyError::BadRequest("only OPTIONS may be about *"));
     }

@@ -35,7 +35,8 @@ pub(super) fn rewrite(
     set(&mut head.headers, "x-forwarded-for", &forwarded_for);
     set(&mut head.headers, "x-forwarded-proto", &proto);
     set(&mut head.headers, "x-forwarded-host", &host);
-    head.headers.insert("x-request-id", intake.request_id.clone());
+    head.headers
+        .insert("x-request-id", intake.request_id.clone());
     edit(&mut head.headers, &route.spec.request_headers);
     if let Some(rewrite) = &to.path_rewrite {
         head.target = filter::rewrite_target(rewrite, &head.target, matched);

@@ -45,12 +45,7 @@ impl fmt::Debug for Tunnel {
 
 impl Tunnel {
     /// Between a client's connection and what is left of an endpoint's.
-    pub(super) fn new(
-        upstream: Leftover,
-        held: Held,
-        live: Live,
-        idle: Option<Duration>,
-    ) -> Self {
+    pub(super) fn new(upstream: Leftover, held: Held, live: Live, idle: Option<Duration>) -> Self {
         Self {
             upstream,
             live,

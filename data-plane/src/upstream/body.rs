@@ -285,6 +285,8 @@ impl Body for AttemptBody {
     fn size_hint(&self) -> SizeHint {
         let state = self.source.state.borrow();
         // hyper asks before the first frame.
-        state.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+        state
+            .length
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

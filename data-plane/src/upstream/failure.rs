@@ -39,9 +39,7 @@ fn classify(error: &hyper::Error, unsent: bool) -> Outcome {
         // 9113, section 6.8); those below end by themselves or with the
         // connection, which is no GOAWAY error.
         Some(error) if error.is_remote() && error.is_go_away() => Outcome::RefusedStream,
-        Some(error)
-            if error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM) =>
-        {
+        Some(error) if error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM) => {
             Outcome::RefusedStream
         }
         // The library found that the endpoint broke the protocol.

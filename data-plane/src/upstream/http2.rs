@@ -141,7 +141,10 @@ impl Stream {
         request: Request<AttemptBody>,
     ) -> Result<Response<Incoming>, Failure> {
         let mut sender = self.connection.sender.clone();
-        sender.try_send_request(request).await.map_err(Failure::from)
+        sender
+            .try_send_request(request)
+            .await
+            .map_err(Failure::from)
     }
 }
 

@@ -37,7 +37,10 @@ impl ConnectionPermit {
         if !take(&host.shared.connections, per_host) {
             return None;
         }
-        if !take(&cluster.gauges.connections, cluster.spec.breakers.connections) {
+        if !take(
+            &cluster.gauges.connections,
+            cluster.spec.breakers.connections,
+        ) {
             give_back(&host.shared.connections);
             return None;
         }

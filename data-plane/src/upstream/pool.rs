@@ -156,7 +156,8 @@ impl HostPool {
     /// Why there is none.
     pub(crate) async fn acquire(self: &Rc<Self>, ask: Ask<'_>) -> Result<Connection, Refused> {
         self.settings.set(ask.cluster.spec.connection);
-        self.cluster_limit.set(ask.cluster.spec.breakers.connections);
+        self.cluster_limit
+            .set(ask.cluster.spec.breakers.connections);
         match ask.cluster.spec.protocol {
             ir::UpstreamProtocol::Http1 => self.whole(ask).await.map(Connection::Http1),
             ir::UpstreamProtocol::Http2 => self.stream(ask).await.map(Connection::Http2),
@@ -196,8 +197,7 @@ impl HostPool {
 
     /// Waits for a connection of this worker or a permit of any.
     async fn wait_whole(&self, ask: Ask<'_>) -> Result<Http1, Refused> {
-        let _pending =
-            PendingPermit::take(&self.host, ask.cluster).ok_or(Refused::Overflow)?;
+        let _pending = PendingPermit::take(&self.host, ask.cluster).ok_or(Refused::Overflow)?;
         let deadline = Instant::now() + ask.worker.shared.settings.queue_timeout;
         let (hand_over, mut handed) = oneshot::channel();
         self.queue.borrow_mut().push_back(hand_over);
@@ -286,8 +286,7 @@ impl HostPool {
         if let Some(stream) = self.take_stream() {
             return Ok(stream);
         }
-        let _pending =
-            PendingPermit::take(&self.host, ask.cluster).ok_or(Refused::Overflow)?;
+        let _pending = PendingPermit::take(&self.host, ask.cluster).ok_or(Refused::Overflow)?;
         let settings = ask.worker.shared.settings;
         let limit = settings.queue_timeout + ask.cluster.spec.connection.connect_timeout;
         let deadline = Instant::now() + limit;
@@ -392,7 +391,9 @@ impl HostPool {
         } else {
             0
         };
-        let wanted = for_host.max(for_cluster).saturating_sub(self.waiting_here());
+        let wanted = for_host
+            .max(for_cluster)
+            .saturating_sub(self.waiting_here());
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         let mut idle = self.idle.borrow_mut();
         let count = wanted.min(idle.len());
