@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use evenkeel_shared::error::Invalid;
-use evenkeel_shared::ir::{self, Action, RouteSource};
+use evenkeel_shared::ir::{self, RouteSource};
 use evenkeel_shared::names::{ClusterName, ListenerName, RouteTableName};
 use evenkeel_shared::xds::ResourceType;
 use parking_lot::Mutex;
@@ -17,15 +17,18 @@ use parking_lot::Mutex;
 use crate::balance::Balancer;
 use crate::limit::Limiter;
 use crate::retry::Budget;
-use crate::route::{Table, Weighted};
+use crate::route::Table;
 use crate::runtime::membership::{HostSource, Membership};
 use crate::runtime::snapshot::{Listener, ListenerCounts, Route, RouteCounts, Snapshot};
 use crate::telemetry::counters::Sharded;
 use crate::upstream::cluster::{Cluster, HostSet};
-use crate::xds::state::{Active, ActiveCluster, ActiveListener, Key};
+use crate::xds::state::{Active, ActiveListener, Key};
 
+mod resolve;
 #[cfg(test)]
 mod tests;
+
+use resolve::{Resolved, assignment, references, same_clusters, weighted};
 
 /// Resources that cannot be built, and why.
 pub type Unbuildable = Vec<(Key, Vec<Invalid>)>;
@@ -33,7 +36,6 @@ pub type Unbuildable = Vec<(Key, Vec<Invalid>)>;
 type Routes = Table<Arc<Route>>;
 /// The limiters of routes of one name, by their settings.
 type Limiters = Vec<(ir::RateLimit, Arc<Limiter>)>;
-type Resolved = BTreeMap<ClusterName, Option<Arc<Cluster>>>;
 
 /// Builds the runtime, again and again.
 #[derive(Debug)]
@@ -384,49 +386,4 @@ impl Builder {
             })
             .collect()
     }
-}
-
-/// The name of a cluster and its endpoints, if it has any.
-fn assignment(
-    (name, cluster): (&ClusterName, &ActiveCluster),
-) -> Option<(ClusterName, Arc<ir::Assignment>)> {
-    Some((name.clone(), Arc::clone(cluster.assignment.as_ref()?)))
-}
-
-/// The clusters that a table's routes lead to.
-fn references(table: &ir::RouteTable) -> impl Iterator<Item = &ClusterName> {
-    let routes = table.hosts.iter().flat_map(|host| &host.routes);
-    routes
-        .filter_map(|route| match &route.action {
-            Action::Forward(forward) => Some(&forward.clusters),
-            Action::Redirect(_) | Action::Respond(_) => None,
-        })
-        .flatten()
-        .map(|cluster| &cluster.name)
-}
-
-/// Whether the same names stand for the very same clusters.
-fn same_clusters(before: &Resolved, after: &Resolved) -> bool {
-    before.len() == after.len()
-        && before.iter().zip(after).all(|(before, after)| {
-            before.0 == after.0
-                && match (before.1, after.1) {
-                    (Some(before), Some(after)) => Arc::ptr_eq(before, after),
-                    (None, None) => true,
-                    _ => false,
-                }
-        })
-}
-
-/// The clusters of a route by weight.
-fn weighted(route: &ir::Route, resolved: &Resolved) -> Weighted<Option<Arc<Cluster>>> {
-    let clusters = match &route.action {
-        Action::Forward(forward) => forward.clusters.as_slice(),
-        Action::Redirect(_) | Action::Respond(_) => &[],
-    };
-    let shares = clusters.iter().map(|cluster| {
-        let target = resolved.get(&cluster.name).cloned().flatten();
-        (target, cluster.weight)
-    });
-    Weighted::new(shares.collect())
 }

@@ -4,6 +4,7 @@ use evenkeel_shared::xds::Resource;
 
 use super::*;
 use crate::xds::sample::{assignment, cluster, listener, table};
+use crate::xds::state::ActiveCluster;
 use crate::xds::state::Value;
 
 struct Bench {
