@@ -11,6 +11,7 @@ mod client;
 mod completion;
 mod config;
 mod context;
+mod control_plane;
 mod delete;
 mod describe;
 mod diff;
@@ -22,6 +23,7 @@ mod history;
 mod kind;
 mod probe;
 mod render;
+mod role;
 mod rollback;
 mod schema;
 mod sources;
@@ -51,6 +53,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a control plane.
+    ControlPlane(control_plane::ControlPlaneVerb),
     /// Check files, without a server.
     Validate(validate::ValidateArgs),
     /// Show what applying files would change.
@@ -127,6 +131,7 @@ fn run(command: Command, terminal: &mut Terminal) -> Result<Verdict, Failure> {
 /// Runs a verb that talks to somebody.
 async fn ask(command: Command, terminal: &mut Terminal) -> Result<Verdict, Failure> {
     match command {
+        Command::ControlPlane(verb) => control_plane::run(verb).await,
         Command::Diff(args) => diff::run(&args, terminal).await,
         Command::Apply(args) => apply::run(&args, terminal).await,
         Command::Get(args) => get::run(&args, terminal).await,
@@ -163,7 +168,11 @@ impl Command {
             Self::Wait(args) => args.output,
             Self::Config(args) => args.format(),
             Self::Version(args) => args.output,
-            Self::Schema(_) | Self::Grpc(_) | Self::Probe(_) | Self::Completion(_) => Format::Table,
+            Self::ControlPlane(_)
+            | Self::Schema(_)
+            | Self::Grpc(_)
+            | Self::Probe(_)
+            | Self::Completion(_) => Format::Table,
         }
     }
 }
