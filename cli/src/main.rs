@@ -13,6 +13,7 @@ mod config;
 mod context;
 mod control_plane;
 mod delete;
+mod demo;
 mod describe;
 mod diff;
 mod endpoints;
@@ -22,6 +23,7 @@ mod grpc;
 mod history;
 mod kind;
 mod probe;
+mod proxy;
 mod render;
 mod role;
 mod rollback;
@@ -55,6 +57,10 @@ struct Cli {
 enum Command {
     /// Run a control plane.
     ControlPlane(control_plane::ControlPlaneVerb),
+    /// Run a proxy.
+    Proxy(proxy::ProxyVerb),
+    /// Run a control plane, three proxies and a shop on this machine.
+    Demo(demo::DemoArgs),
     /// Check files, without a server.
     Validate(validate::ValidateArgs),
     /// Show what applying files would change.
@@ -132,6 +138,8 @@ fn run(command: Command, terminal: &mut Terminal) -> Result<Verdict, Failure> {
 async fn ask(command: Command, terminal: &mut Terminal) -> Result<Verdict, Failure> {
     match command {
         Command::ControlPlane(verb) => control_plane::run(verb).await,
+        Command::Proxy(verb) => proxy::run(verb).await,
+        Command::Demo(args) => demo::run(&args, terminal).await,
         Command::Diff(args) => diff::run(&args, terminal).await,
         Command::Apply(args) => apply::run(&args, terminal).await,
         Command::Get(args) => get::run(&args, terminal).await,
@@ -169,6 +177,8 @@ impl Command {
             Self::Config(args) => args.format(),
             Self::Version(args) => args.output,
             Self::ControlPlane(_)
+            | Self::Proxy(_)
+            | Self::Demo(_)
             | Self::Schema(_)
             | Self::Grpc(_)
             | Self::Probe(_)

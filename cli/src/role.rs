@@ -2,13 +2,13 @@
 //! end them.
 
 use std::future::Future;
-use std::io::{self, IsTerminal};
+use std::io;
 
 use clap::{Args, ValueEnum};
+use evenkeel_shared::telemetry::{LogFormat, LogSettings, init_logging};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Failure, Verdict};
 
@@ -25,7 +25,7 @@ pub(crate) struct LogArgs {
         value_name = "FORM",
         default_value = "auto"
     )]
-    log_format: LogFormat,
+    log_format: Form,
     /// What is logged: `info`, `debug`, or by target, for example
     /// `warn,evenkeel_data_plane=debug`.
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
@@ -34,42 +34,37 @@ pub(crate) struct LogArgs {
 
 /// Form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
+enum Form {
     /// Lines for people on a terminal, JSON otherwise.
     Auto,
     /// Lines for people.
-    Text,
+    Human,
     /// One JSON object per line.
     Json,
 }
 
 impl LogArgs {
     /// Begins to log.
+    ///
+    /// # Errors
+    /// The filter makes no sense.
     pub(crate) fn begin(&self) -> Result<(), Failure> {
-        let filter = EnvFilter::try_new(&self.log)
-            .map_err(|error| Failure::Usage(format!("--log {}: {error}", self.log)))?;
-        let watched = io::stderr().is_terminal();
-        let json = match self.log_format {
-            LogFormat::Auto => !watched,
-            LogFormat::Text => false,
-            LogFormat::Json => true,
+        let settings = LogSettings {
+            format: match self.log_format {
+                Form::Auto => LogFormat::Auto,
+                Form::Human => LogFormat::Human,
+                Form::Json => LogFormat::Json,
+            },
+            filter: Some(self.log.clone()),
         };
-        let lines = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(io::stderr);
-        let begun = if json {
-            lines.json().flatten_event(true).try_init()
-        } else {
-            lines.with_ansi(watched).try_init()
-        };
-        begun.map_err(|error| Failure::Failed(format!("cannot log: {error}")))
+        init_logging(&settings).map_err(|refused| Failure::Usage(refused.to_string()))
     }
 }
 
 /// Runs a role. The first signal asks it to end, the second one does not ask.
-pub(crate) async fn until_signal<R>(role: R, stop: CancellationToken) -> Result<Verdict, Failure>
+pub(crate) async fn until_signal<R, T>(role: R, stop: CancellationToken) -> Result<Verdict, Failure>
 where
-    R: Future<Output = anyhow::Result<()>>,
+    R: Future<Output = anyhow::Result<T>>,
 {
     let failed = |error: io::Error| Failure::Failed(format!("cannot listen for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -80,7 +75,7 @@ where
             biased; // an end is an end, whatever came with it
             ended = &mut role => {
                 return ended
-                    .map(|()| Verdict::Good)
+                    .map(|_| Verdict::Good)
                     .map_err(|error| Failure::Failed(format!("{error:#}")));
             }
             _ = terminate.recv() => {}
