@@ -1,1 +1,256 @@
-fn main() {}
+//! The one binary of Evenkeel: the control plane, the proxy, a demonstration
+//! of both, and the client of the management API.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+mod apply;
+mod args;
+mod client;
+mod completion;
+mod config;
+mod context;
+mod control_plane;
+mod delete;
+mod demo;
+mod describe;
+mod diff;
+mod endpoints;
+mod failure;
+mod get;
+mod grpc;
+mod history;
+mod kind;
+mod probe;
+mod proxy;
+mod render;
+mod role;
+mod rollback;
+mod schema;
+mod sources;
+mod status;
+mod validate;
+mod version;
+mod wait;
+
+use crate::failure::{Failure, Verdict};
+use crate::render::{Format, Terminal, fault};
+
+/// A load balancer for HTTP: a control plane, stateless proxies, and this.
+#[derive(Debug, Parser)]
+#[command(
+    name = "evenkeel",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(after_help = "\
+Exit codes: 0 done, 1 failed (diff: differences), 2 usage, 3 configuration
+invalid, 4 conflict, 5 server unreachable.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a control plane.
+    ControlPlane(control_plane::ControlPlaneVerb),
+    /// Run a proxy.
+    Proxy(proxy::ProxyVerb),
+    /// Run a control plane, three proxies and a shop on this machine.
+    Demo(demo::DemoArgs),
+    /// Check files, without a server.
+    Validate(validate::ValidateArgs),
+    /// Show what applying files would change.
+    Diff(diff::DiffArgs),
+    /// Create and change resources.
+    Apply(apply::ApplyArgs),
+    /// Show resources.
+    Get(get::GetArgs),
+    /// Show everything known of a resource.
+    Describe(describe::DescribeArgs),
+    /// Take resources away.
+    Delete(delete::DeleteArgs),
+    /// Show who changed what, when and why.
+    History(history::HistoryArgs),
+    /// Go back to an earlier revision.
+    Rollback(rollback::RollbackArgs),
+    /// Show the proxies and what they have.
+    Status(status::StatusArgs),
+    /// Show the endpoints of a cluster as the proxies see them.
+    Endpoints(endpoints::EndpointsArgs),
+    /// Wait until the proxies have a revision.
+    Wait(wait::WaitVerbArgs),
+    /// Print the JSON Schema of the files.
+    Schema(schema::SchemaArgs),
+    /// Choose the server to talk to.
+    Config(config::ConfigArgs),
+    /// Talk to any gRPC server.
+    Grpc(grpc::GrpcArgs),
+    /// Ask an HTTP address whether all is well.
+    Probe(probe::ProbeArgs),
+    /// Print a completion script for a shell.
+    Completion(completion::CompletionArgs),
+    /// Print the versions of this binary and of the server.
+    Version(version::VersionArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut terminal = Terminal::of_process();
+    let format = cli.command.format();
+    let tells_by_1 = matches!(cli.command, Command::Diff(_));
+    let outcome = run(cli.command, &mut terminal).and_then(|verdict| {
+        terminal.flush()?;
+        Ok(verdict)
+    });
+    match outcome {
+        Ok(verdict) => ExitCode::from(verdict.exit_code()),
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            fault::report(&mut terminal, &failure, format);
+            match failure.exit_code() {
+                // 1 would mean that there are differences.
+                1 if tells_by_1 => ExitCode::from(2),
+                code => ExitCode::from(code),
+            }
+        }
+    }
+}
+
+fn run(command: Command, terminal: &mut Terminal) -> Result<Verdict, Failure> {
+    match command {
+        Command::Validate(args) => validate::run(&args, terminal),
+        Command::Schema(args) => schema::run(&args, terminal),
+        Command::Config(args) => config::run(&args, terminal),
+        Command::Completion(args) => completion::run(&args, Cli::command(), terminal),
+        other => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::Failed(format!("cannot start: {error}")))?
+            .block_on(ask(other, terminal)),
+    }
+}
+
+/// Runs a verb that talks to somebody.
+async fn ask(command: Command, terminal: &mut Terminal) -> Result<Verdict, Failure> {
+    match command {
+        Command::ControlPlane(verb) => control_plane::run(verb).await,
+        Command::Proxy(verb) => proxy::run(verb).await,
+        Command::Demo(args) => demo::run(&args, terminal).await,
+        Command::Diff(args) => diff::run(&args, terminal).await,
+        Command::Apply(args) => apply::run(&args, terminal).await,
+        Command::Get(args) => get::run(&args, terminal).await,
+        Command::Describe(args) => describe::run(&args, terminal).await,
+        Command::Delete(args) => delete::run(&args, terminal).await,
+        Command::History(args) => history::run(&args, terminal).await,
+        Command::Rollback(args) => rollback::run(&args, terminal).await,
+        Command::Status(args) => status::run(&args, terminal).await,
+        Command::Endpoints(args) => endpoints::run(&args, terminal).await,
+        Command::Wait(args) => wait::run(&args, terminal).await,
+        Command::Grpc(args) => grpc::run(&args, terminal).await,
+        Command::Probe(args) => probe::run(&args, terminal).await,
+        Command::Version(args) => version::run(&args, terminal).await,
+        Command::Validate(_) | Command::Schema(_) | Command::Config(_) | Command::Completion(_) => {
+            Ok(Verdict::Good)
+        }
+    }
+}
+
+impl Command {
+    /// How its answer, and therefore its failure, is shown.
+    fn format(&self) -> Format {
+        match self {
+            Self::Validate(args) => args.output,
+            Self::Diff(args) => args.output,
+            Self::Apply(args) => args.output,
+            Self::Get(args) => args.output.output,
+            Self::Describe(args) => args.output,
+            Self::Delete(args) => args.output,
+            Self::History(args) => args.output.output,
+            Self::Rollback(args) => args.output,
+            Self::Status(args) => args.output.output,
+            Self::Endpoints(args) => args.output.output,
+            Self::Wait(args) => args.output,
+            Self::Config(args) => args.format(),
+            Self::Version(args) => args.output,
+            Self::ControlPlane(_)
+            | Self::Proxy(_)
+            | Self::Demo(_)
+            | Self::Schema(_)
+            | Self::Grpc(_)
+            | Self::Probe(_)
+            | Self::Completion(_) => Format::Table,
+        }
+    }
+}
+
+#[cfg(test)]
+mod session;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_examples() {
+        for verb in Cli::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string);
+            assert!(
+                help.is_some_and(|help| help.contains("Examples:")),
+                "{}",
+                verb.get_name()
+            );
+        }
+    }
+
+    #[test]
+    fn usage_errors_have_exit_code_2() {
+        let error = Cli::try_parse_from(["evenkeel", "apply"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn verbs_take_the_flags_that_people_know() {
+        let lines = [
+            "apply -f shop.yaml --dry-run -m why --expected-revision 3",
+            "apply -f a.yaml -f b/ --wait --timeout 2m --allow-mass-removal",
+            "apply -f - --server http://127.0.0.1:1 -o json",
+            "get routes,clusters -o wide --no-headers --context lab",
+            "delete route shop blog",
+            "delete -f shop.yaml",
+            "history route/shop --limit 3",
+            "rollback --to 7 --wait",
+            "wait --revision 12 --timeout 5s",
+            "grpc call a.B/C -d {} -H x:y --keep-open",
+            "config set-context lab --server http://lab:18001",
+            "probe http://127.0.0.1:9901/ready",
+        ];
+        for line in lines {
+            let words = std::iter::once("evenkeel").chain(line.split(' '));
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn completions_know_the_verbs() {
+        for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+            let words = ["evenkeel", "completion", shell];
+            let Command::Completion(args) = Cli::try_parse_from(words).unwrap().command else {
+                panic!("a completion");
+            };
+            let (mut terminal, memory) = crate::render::testing::captured();
+            completion::run(&args, Cli::command(), &mut terminal).unwrap();
+            assert!(memory.out().contains("rollback"), "{shell}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! `evenkeel proxy`: carries requests, as the control plane says.
+
+use clap::Args;
+use evenkeel_data_plane::app;
+use evenkeel_data_plane::config::ProxyArgs;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::{Failure, Verdict};
+use crate::role::{LogArgs, until_signal};
+
+/// Arguments of `proxy`; the role brings its own examples.
+#[derive(Debug, Args)]
+pub(crate) struct ProxyVerb {
+    #[command(flatten)]
+    role: ProxyArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// Runs `proxy` until a signal ends it.
+pub(crate) async fn run(verb: ProxyVerb) -> Result<Verdict, Failure> {
+    verb.log.begin()?;
+    let stop = CancellationToken::new();
+    // The role itself logs where it listens.
+    let role = app::run(verb.role, stop.clone(), drop);
+    until_signal(Box::pin(role), stop).await
+}

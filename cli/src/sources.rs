@@ -1,0 +1,315 @@
+//! The files behind `-f`: a file, a directory with everything below it, or
+//! standard input.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use evenkeel_control_plane::model;
+use evenkeel_control_plane::store::ResourceKey;
+use evenkeel_shared::document::{self, Document, DocumentError};
+use evenkeel_shared::error::Invalid;
+use evenkeel_shared::proto::v1::{Resource, ResourceId};
+
+use crate::failure::Failure;
+use crate::kind;
+use crate::render::fault::Fault;
+
+/// Largest file that is read, in bytes.
+const MAX_FILE: u64 = 64 << 20;
+/// Deepest directory that is followed.
+const MAX_DEPTH: usize = 32;
+/// The name of standard input in errors.
+const STDIN: &str = "<stdin>";
+
+/// Which files.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Files {
+    /// File or directory (with all .yaml, .yml and .json below it) to read;
+    /// `-` is standard input. May be given several times.
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// What the files say.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// The documents, in the order of the files.
+    pub(crate) documents: Vec<Document>,
+    texts: BTreeMap<String, Arc<str>>,
+}
+
+impl Sources {
+    /// Reads all files.
+    ///
+    /// # Errors
+    /// A file that cannot be read; everything that is wrong in those that can.
+    pub(crate) fn read(files: &Files) -> Result<Self, Failure> {
+        let (sources, faults) = Self::read_all(files)?;
+        if faults.is_empty() {
+            Ok(sources)
+        } else {
+            Err(Failure::Invalid(faults))
+        }
+    }
+
+    /// Reads all files: what is right, and everything that is wrong.
+    ///
+    /// # Errors
+    /// A file that cannot be read; no document at all, and nothing wrong.
+    pub(crate) fn read_all(files: &Files) -> Result<(Self, Vec<Fault>), Failure> {
+        let mut sources = Self::default();
+        let mut errors = Vec::new();
+        for path in &files.files {
+            for (name, text) in texts(path)? {
+                let (documents, wrong) = document::read_all(&name, &text);
+                sources.texts.insert(name, Arc::from(text));
+                sources.documents.extend(documents);
+                errors.extend(wrong);
+            }
+        }
+        let (documents, doubles) = document::refuse_duplicates(sources.documents);
+        sources.documents = documents;
+        errors.extend(doubles);
+        if sources.documents.is_empty() && errors.is_empty() {
+            return Err(Failure::Failed("the files hold no document".to_owned()));
+        }
+        let faults = errors
+            .into_iter()
+            .map(|error| sources.fault(error))
+            .collect();
+        Ok((sources, faults))
+    }
+
+    /// The resources of all documents.
+    pub(crate) fn resources(&self) -> Vec<Resource> {
+        self.documents
+            .iter()
+            .map(|document| document.resource.clone())
+            .collect()
+    }
+
+    /// The ids of all documents.
+    pub(crate) fn ids(&self) -> Vec<ResourceId> {
+        let resources = self.documents.iter().map(|document| &document.resource);
+        resources
+            .map(|resource| kind::id(kind::of(resource), &resource.name))
+            .collect()
+    }
+
+    /// A fault of a resource, at its place in the file if it came from one.
+    pub(crate) fn locate(&self, id: &ResourceId, fault: Invalid) -> Fault {
+        let found = self.documents.iter().find(|document| {
+            kind::of(&document.resource) == id.kind() && document.resource.name == id.name
+        });
+        if let Some(document) = found {
+            return self.fault(document.error(fault));
+        }
+        let resource = format!("{}/{}", kind::word(id.kind()), id.name);
+        Fault::elsewhere(Some(resource), &fault.path, &fault.reason)
+    }
+
+    /// What is wrong with what the documents mean: with each by itself, or with
+    /// the `whole` of them.
+    pub(crate) fn check(&self, whole: bool) -> Vec<Fault> {
+        if !whole {
+            let documents = self.documents.iter();
+            return documents
+                .flat_map(|document| {
+                    let faults = model::check_one(&document.resource).into_iter();
+                    faults.map(|fault| self.fault(document.error(fault)))
+                })
+                .collect();
+        }
+        let state = self.resources().into_iter().map(|resource| {
+            let key = ResourceKey::new(kind::of(&resource), resource.name.clone());
+            (key, resource)
+        });
+        let faults = model::check(&state.collect()).err().unwrap_or_default();
+        faults
+            .into_iter()
+            .map(|fault| self.locate(&kind::id(fault.key.kind, &fault.key.name), fault.invalid))
+            .collect()
+    }
+
+    fn fault(&self, error: DocumentError) -> Fault {
+        let text = self.texts.get(&error.location.file).map(Arc::clone);
+        Fault::in_file(error, text)
+    }
+}
+
+/// The texts behind one `-f`, with their names.
+fn texts(path: &Path) -> Result<Vec<(String, String)>, Failure> {
+    if path == Path::new("-") {
+        let text = limited(std::io::stdin().lock(), STDIN)?;
+        return Ok(vec![(STDIN.to_owned(), text)]);
+    }
+    let mut files = Vec::new();
+    collect(path, 0, &mut files)?;
+    if files.is_empty() {
+        let name = path.display();
+        return Err(Failure::Failed(format!(
+            "{name}: no .yaml, .yml or .json file in it"
+        )));
+    }
+    files
+        .into_iter()
+        .map(|file| {
+            let name = file.display().to_string();
+            let opened = std::fs::File::open(&file).map_err(|error| unreadable(&name, &error))?;
+            Ok((name.clone(), limited(opened, &name)?))
+        })
+        .collect()
+}
+
+/// The file, or the files below the directory, in the order of their names.
+fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let name = path.display().to_string();
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    if depth > MAX_DEPTH {
+        return Err(Failure::Failed(format!(
+            "{name}: more than {MAX_DEPTH} directories deep"
+        )));
+    }
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(path)
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect()
+        })
+        .map_err(|error| unreadable(&name, &error))?;
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() || is_document(&entry) {
+            collect(&entry, depth + 1, files)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_document(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|kind| kind == "yaml" || kind == "yml" || kind == "json")
+}
+
+fn limited(source: impl Read, name: &str) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let size = source
+        .take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(name, &error))?;
+    if u64::try_from(size).is_ok_and(|size| size > MAX_FILE) {
+        return Err(Failure::Failed(format!(
+            "{name}: larger than {MAX_FILE} bytes"
+        )));
+    }
+    String::from_utf8(bytes).map_err(|_| Failure::Failed(format!("{name}: not UTF-8 text")))
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> Failure {
+    Failure::Failed(format!("cannot read {name}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(name: &str) -> String {
+        format!("kind: Cluster\nname: {name}\nspec: {{endpoints: {{static: []}}}}\n")
+    }
+
+    fn written(files: &[(&str, String)]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = directory.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        directory
+    }
+
+    fn files(path: &Path) -> Files {
+        Files {
+            files: vec![path.to_owned()],
+        }
+    }
+
+    #[test]
+    fn directories_are_read_with_everything_below_in_order() {
+        let directory = written(&[
+            ("b.yaml", cluster("b")),
+            ("a/deep/a.yml", cluster("a")),
+            ("notes.txt", "kind: [".to_owned()),
+        ]);
+        let sources = Sources::read(&files(directory.path())).unwrap();
+        let names: Vec<&str> = sources
+            .documents
+            .iter()
+            .map(|document| document.resource.name.as_str())
+            .collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_resource_in_two_files_is_a_fault_that_names_both() {
+        let directory = written(&[("a.yaml", cluster("cart")), ("b.yaml", cluster("cart"))]);
+        let Failure::Invalid(faults) = Sources::read(&files(directory.path())).unwrap_err() else {
+            panic!("a double is invalid");
+        };
+        assert_eq!(faults.len(), 1);
+        let shown = faults[0].to_string();
+        assert!(shown.contains("b.yaml:2:7"), "{shown}");
+        assert!(shown.contains("a.yaml:2:7"), "{shown}");
+    }
+
+    #[test]
+    fn a_fault_found_by_the_server_is_shown_in_the_file() {
+        let directory = written(&[("a.yaml", cluster("cart"))]);
+        let sources = Sources::read(&files(directory.path())).unwrap();
+        let id = &sources.ids()[0];
+        let fault = sources.locate(id, Invalid::new("endpoints.static", "must not be empty"));
+        let shown = fault.to_string();
+        assert!(shown.contains("a.yaml:3:"), "{shown}");
+        assert!(
+            shown.ends_with("Cluster/cart: endpoints.static: must not be empty"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn what_the_documents_mean_is_checked_in_the_file() {
+        let text = "kind: Cluster\nname: cart\nspec:\n  endpoints:\n    static:\n      - address: nowhere\n";
+        let directory = written(&[("a.yaml", text.to_owned())]);
+        let sources = Sources::read(&files(directory.path())).unwrap();
+        for whole in [true, false] {
+            let faults = sources.check(whole);
+            assert_eq!(faults.len(), 1);
+            let shown = faults[0].to_string();
+            assert!(shown.contains("a.yaml:6:"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_part_may_refer_to_what_is_elsewhere() {
+        let text = "kind: Cluster\nname: cart\nspec: {endpoints: {ref: carts}}\n";
+        let directory = written(&[("a.yaml", text.to_owned())]);
+        let sources = Sources::read(&files(directory.path())).unwrap();
+        assert_eq!(sources.check(true).len(), 1);
+        assert!(sources.check(false).is_empty());
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let failure = Sources::read(&files(Path::new("/nowhere/shop.yaml"))).unwrap_err();
+        assert_eq!(failure.exit_code(), 1);
+        assert!(
+            failure.to_string().contains("/nowhere/shop.yaml"),
+            "{failure}"
+        );
+    }
+}

@@ -1,0 +1,235 @@
+//! `evenkeel status`: every proxy, what it has, and what it refused.
+
+use std::fmt::Write;
+
+use clap::Args;
+use evenkeel_shared::proto::v1::{ProxyStatus, StatusRequest, StatusResponse};
+use jiff::Timestamp;
+
+use crate::args::OutputArgs;
+use crate::client::Client;
+use crate::context::ServerArgs;
+use crate::failure::{Failure, Verdict};
+use crate::render::table::Columns;
+use crate::render::{Format, RED, Terminal, YELLOW, json, styled, time};
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel status
+  evenkeel status -o wide
+  evenkeel status -o json")]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Runs `status`.
+pub(crate) async fn run(args: &StatusArgs, terminal: &mut Terminal) -> Result<Verdict, Failure> {
+    let mut client = Client::connect(&args.server).await?;
+    let answer = client.api.status(StatusRequest {}).await;
+    let answer = answer
+        .map_err(|status| client.failure(&status))?
+        .into_inner();
+    match args.output.output {
+        Format::Json => terminal.json(&json::value("StatusResponse", &answer)?)?,
+        Format::Yaml => terminal.text(&json::yaml(&json::value("StatusResponse", &answer)?)?)?,
+        Format::Name => {
+            for proxy in &answer.proxies {
+                terminal.line(format_args!("proxy/{}", proxy.id))?;
+            }
+        }
+        format => {
+            let wide = format == Format::Wide;
+            let now = Timestamp::now();
+            let text = text(&answer, wide, !args.output.no_headers, now);
+            terminal.text(&text)?;
+        }
+    }
+    Ok(Verdict::Good)
+}
+
+fn text(answer: &StatusResponse, wide: bool, headers: bool, now: Timestamp) -> String {
+    let mut text = String::new();
+    if headers {
+        text.push_str(&headline(answer, now));
+    }
+    if answer.proxies.is_empty() {
+        text.push_str("no proxy has connected yet\n");
+        return text;
+    }
+    text.push_str(&table(&answer.proxies, wide, now).render(headers));
+    for proxy in &answer.proxies {
+        text.push_str(&troubles(proxy));
+    }
+    text
+}
+
+fn headline(answer: &StatusResponse, now: Timestamp) -> String {
+    let when = match &answer.revision_time {
+        None => String::new(),
+        Some(time) => format!(", committed {} ago", time::age(now, Some(time))),
+    };
+    format!(
+        "revision {}{when}; control plane {} {}\n\n",
+        answer.revision, answer.control_plane_id, answer.server_version
+    )
+}
+
+fn table(proxies: &[ProxyStatus], wide: bool, now: Timestamp) -> Columns {
+    let mut heading = vec![
+        "PROXY", "CLUSTER", "STATE", "REVISION", "LAG", "SINCE", "REFUSED", "REQUESTS",
+    ];
+    if wide {
+        heading.extend(["AGENT", "UPTIME", "ACTIVE", "ADMIN"]);
+    }
+    let mut columns = Columns::new(&heading);
+    for proxy in proxies {
+        let report = proxy.report.as_ref();
+        let mut cells = vec![
+            proxy.id.clone(),
+            proxy.cluster.clone(),
+            state(proxy).to_owned(),
+            proxy.revision.to_string(),
+            proxy.lag.to_string(),
+            time::age(now, proxy.since.as_ref()),
+            proxy.rejections.len().to_string(),
+            report
+                .map(|report| report.requests.to_string())
+                .unwrap_or_default(),
+        ];
+        if wide {
+            let of = |value: Option<String>| value.unwrap_or_default();
+            cells.extend([
+                proxy.agent.clone(),
+                of(report.map(|report| time::span(report.uptime.as_ref()))),
+                of(report.map(|report| report.active_requests.to_string())),
+                of(report.map(|report| report.admin_address.clone())),
+            ]);
+        }
+        columns.row(cells);
+    }
+    columns
+}
+
+fn state(proxy: &ProxyStatus) -> &'static str {
+    let held = proxy
+        .report
+        .as_ref()
+        .is_some_and(|report| !report.held.is_empty());
+    let unready = proxy.report.as_ref().is_some_and(|report| !report.ready);
+    match (proxy.connected, held) {
+        (false, _) => "gone",
+        (true, true) => "holding",
+        (true, false) if !proxy.rejections.is_empty() => "refusing",
+        (true, false) if unready => "not ready",
+        (true, false) if proxy.lag > 0 => "behind",
+        (true, false) => "synced",
+    }
+}
+
+/// What a proxy holds back or refuses, below the table.
+fn troubles(proxy: &ProxyStatus) -> String {
+    let mut text = String::new();
+    if let Some(report) = &proxy.report
+        && !report.held.is_empty()
+    {
+        let label = styled(YELLOW, "holds back");
+        let _ = writeln!(text, "{} {label}: {}", proxy.id, report.held);
+    }
+    for one in &proxy.rejections {
+        let label = styled(RED, "refuses");
+        let _ = writeln!(
+            text,
+            "{} {label} {} {} (revision {}): {}",
+            proxy.id, one.r#type, one.name, one.revision, one.detail
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_shared::proto::v1::{ProxyReport, Rejection};
+
+    use super::*;
+
+    fn proxy(id: &str) -> ProxyStatus {
+        ProxyStatus {
+            id: id.to_owned(),
+            cluster: "edge".to_owned(),
+            connected: true,
+            revision: 12,
+            since: Some(prost_types::Timestamp {
+                seconds: 1000,
+                nanos: 0,
+            }),
+            report: Some(ProxyReport {
+                ready: true,
+                requests: 4021,
+                ..ProxyReport::default()
+            }),
+            ..ProxyStatus::default()
+        }
+    }
+
+    fn shown(proxies: Vec<ProxyStatus>) -> String {
+        let answer = StatusResponse {
+            revision: 12,
+            revision_time: Some(prost_types::Timestamp {
+                seconds: 1000,
+                nanos: 0,
+            }),
+            server_version: "0.1.0".to_owned(),
+            control_plane_id: "cp-1".to_owned(),
+            proxies,
+        };
+        let now = Timestamp::from_second(1042).unwrap();
+        anstream::adapter::strip_str(&text(&answer, false, true, now)).to_string()
+    }
+
+    #[test]
+    fn a_fleet_is_one_line_each_and_its_troubles_below() {
+        let mut refusing = proxy("edge-2");
+        refusing.lag = 1;
+        refusing.rejections.push(Rejection {
+            proxy: "edge-2".to_owned(),
+            r#type: "Listener".to_owned(),
+            name: "web".to_owned(),
+            detail: "address in use".to_owned(),
+            revision: 12,
+            ..Rejection::default()
+        });
+        insta::assert_snapshot!(shown(vec![proxy("edge-1"), refusing]), @r"
+        revision 12, committed 42s ago; control plane cp-1 0.1.0
+
+        PROXY    CLUSTER   STATE      REVISION   LAG   SINCE   REFUSED   REQUESTS
+        edge-1   edge      synced     12         0     42s     0         4021
+        edge-2   edge      refusing   12         1     42s     1         4021
+        edge-2 refuses Listener web (revision 12): address in use
+        ");
+    }
+
+    #[test]
+    fn an_empty_fleet_says_so() {
+        assert!(shown(Vec::new()).ends_with("no proxy has connected yet\n"));
+    }
+
+    #[test]
+    fn the_worst_of_a_proxy_is_its_state() {
+        let mut gone = proxy("edge-1");
+        gone.connected = false;
+        let mut behind = proxy("edge-2");
+        behind.lag = 2;
+        let mut holding = proxy("edge-3");
+        holding.report = Some(ProxyReport {
+            held: "would remove 9 of 10 clusters".to_owned(),
+            ..ProxyReport::default()
+        });
+        let states = [&gone, &behind, &holding, &proxy("edge-4")].map(state);
+        assert_eq!(states, ["gone", "behind", "holding", "synced"]);
+    }
+}

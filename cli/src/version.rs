@@ -1,0 +1,96 @@
+//! `evenkeel version`: of this binary, and of the server if it answers.
+
+use clap::Args;
+use evenkeel_shared::proto::v1::{StatusRequest, StatusResponse};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::context::ServerArgs;
+use crate::failure::{Failure, Verdict};
+use crate::render::{Format, Terminal, json as proto_json};
+
+/// Version of this binary.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Arguments of `version`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel version
+  evenkeel version --client
+  evenkeel version -o json")]
+pub(crate) struct VersionArgs {
+    /// Do not ask the server.
+    #[arg(long)]
+    client: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+    /// How to show the answer.
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Format,
+}
+
+/// Runs `version`.
+pub(crate) async fn run(args: &VersionArgs, terminal: &mut Terminal) -> Result<Verdict, Failure> {
+    let server = if args.client {
+        None
+    } else {
+        Some(ask(&args.server).await)
+    };
+    match args.output {
+        Format::Json => terminal.json(&value(server.as_ref()))?,
+        Format::Yaml => terminal.text(&proto_json::yaml(&value(server.as_ref()))?)?,
+        Format::Table | Format::Wide | Format::Name => {
+            terminal.line(format_args!("client   {VERSION}"))?;
+            match &server {
+                None => {}
+                Some(Ok((address, status))) => {
+                    let version = &status.server_version;
+                    let revision = status.revision;
+                    terminal.line(format_args!(
+                        "server   {version}   {address}, revision {revision}"
+                    ))?;
+                }
+                Some(Err(failure)) => terminal.note(format_args!("server   {failure}")),
+            }
+        }
+    }
+    Ok(Verdict::Good)
+}
+
+async fn ask(server: &ServerArgs) -> Result<(String, StatusResponse), Failure> {
+    let mut client = Client::connect(server).await?;
+    let answer = client.api.status(StatusRequest {}).await;
+    let answer = answer.map_err(|status| client.failure(&status))?;
+    Ok((client.address, answer.into_inner()))
+}
+
+fn value(server: Option<&Result<(String, StatusResponse), Failure>>) -> Value {
+    let mut value = json!({ "client": { "version": VERSION } });
+    match server {
+        None => {}
+        Some(Ok((address, status))) => {
+            value["server"] = json!({
+                "address": address,
+                "version": status.server_version,
+                "id": status.control_plane_id,
+                "revision": status.revision.to_string(),
+            });
+        }
+        Some(Err(failure)) => value["server"] = json!({ "error": failure.to_string() }),
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_does_not_answer_leaves_the_client_version() {
+        let silent = Err(Failure::Failed("no answer".to_owned()));
+        let value = value(Some(&silent));
+        assert_eq!(value["client"]["version"], VERSION);
+        assert_eq!(value["server"]["error"], "no answer");
+    }
+}
