@@ -156,9 +156,13 @@ impl Session {
     }
 
     /// A stream has opened: the requests to send on it. Everything is asked for
-    /// again, with the versions that were accepted.
+    /// again, with the versions that were accepted. What was refused or held is
+    /// forgotten: if the control plane still means it, it comes again, and if it
+    /// went back to what is accepted, nothing comes at all.
     pub fn connect(&mut self, now: Tick) -> Vec<DeltaDiscoveryRequest> {
         self.stream = Some(Stream::default());
+        self.state.rejected.clear();
+        self.state.pending = None;
         let mut requests: Vec<DeltaDiscoveryRequest> = [
             ResourceType::RemovalGrant,
             ResourceType::Cluster,
