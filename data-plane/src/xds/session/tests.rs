@@ -46,7 +46,9 @@ fn nack(requests: &[DeltaDiscoveryRequest]) -> Option<&str> {
 
 fn names(session: &Session) -> Vec<&str> {
     let active = session.active().clusters.keys();
-    active.map(evenkeel_shared::names::ClusterName::as_str).collect()
+    active
+        .map(evenkeel_shared::names::ClusterName::as_str)
+        .collect()
 }
 
 /// A session in which a listener leads to these clusters, each with as many
