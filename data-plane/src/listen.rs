@@ -3,7 +3,6 @@
 
 pub(crate) mod accept;
 pub(crate) mod connection;
-pub(crate) mod exec;
 mod http1;
 mod http2;
 pub(crate) mod io;

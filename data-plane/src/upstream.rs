@@ -3,6 +3,7 @@
 
 pub(crate) mod body;
 pub mod cluster;
+pub(crate) mod exec;
 pub(crate) mod failure;
 pub mod host;
 pub(crate) mod http1;

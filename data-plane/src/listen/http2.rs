@@ -13,10 +13,10 @@ use tokio::sync::watch;
 
 use crate::listen::accept::Phase;
 use crate::listen::connection::Conn;
-use crate::listen::exec::LocalExec;
 use crate::listen::io::ClientIo;
 use crate::listen::watch::Alarm;
 use crate::proxy;
+use crate::upstream::exec::LocalExec;
 
 /// How often a client that has gone quiet is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);

@@ -212,13 +212,17 @@ impl AnswerBody {
         };
         live.exchange.complete();
         live.exchange.cut(reason);
-        // An HTTP/1.0 client takes the end of the connection for the end of the
-        // answer, unless it is an end with a reset.
-        live.conn.watch.reset();
+        if live.http10 {
+            // Only a reset tells it that the answer is not whole.
+            live.conn.watch.reset();
+        }
         if let Content::Streaming(streaming) = std::mem::replace(&mut self.content, Content::Empty)
         {
             live.exchange.received(streaming.source.received());
-            if let (Some(held), Some(cluster)) = (&streaming.held, live.exchange.cluster()) {
+            let to_blame = matches!(reason, Reason::UpstreamBroke | Reason::StreamIdle);
+            if let (Some(held), Some(cluster)) = (&streaming.held, live.exchange.cluster())
+                && to_blame
+            {
                 observe_break(&live, cluster, &held.host);
             }
         }
@@ -242,7 +246,13 @@ impl AnswerBody {
                 self.complete();
                 return Poll::Ready(None);
             }
-            Some(Err(_)) => return Poll::Ready(Some(Err(self.cut(Reason::UpstreamBroke)))),
+            Some(Err(_)) => {
+                let reason = match streaming.source.broken() {
+                    Some(_) => Reason::ClientGone,
+                    None => Reason::UpstreamBroke,
+                };
+                return Poll::Ready(Some(Err(self.cut(reason))));
+            }
             Some(Ok(frame)) => frame,
         };
         streaming.last_byte = live.conn.worker.now();

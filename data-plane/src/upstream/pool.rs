@@ -22,9 +22,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::listen::exec::LocalExec;
 use crate::tick::Tick;
 use crate::upstream::cluster::{Cluster, Gauges};
+use crate::upstream::exec::LocalExec;
 use crate::upstream::host::Host;
 use crate::upstream::http1::Http1;
 use crate::upstream::http2::{Http2, Stream};

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
+
 use super::support::{Backend, GET, OK, Plan, until};
 
 #[tokio::test]
@@ -29,7 +31,6 @@ async fn dripping_a_header_does_not_help() {
     client.write("GET / HTTP/1.1\r\nx: ").await;
     for _ in 0..6 {
         tokio::time::sleep(Duration::from_millis(30)).await;
-        use tokio::io::AsyncWriteExt;
         if client.stream.write_all(b"x").await.is_err() {
             break;
         }

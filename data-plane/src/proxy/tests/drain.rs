@@ -1,6 +1,8 @@
 //! Ending without losing a request.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::support::{Backend, GET, LONG, OK, Plan, name, soon, until};
 use crate::drain::DrainReport;

@@ -62,6 +62,32 @@ async fn an_endpoint_that_closes_after_each_answer_costs_no_request() {
 }
 
 #[tokio::test]
+async fn a_get_that_meets_a_close_is_sent_again() {
+    // Closes without a word after every other answer, at once.
+    let backend = Backend::scripted(|_, mut peer| async move {
+        for _ in 0..2 {
+            if peer.message().await.is_empty() {
+                return;
+            }
+            peer.write(OK).await;
+        }
+    })
+    .await;
+    let mut plan = Plan::to(&[backend.address]);
+    plan.retry(&[evenkeel_shared::ir::RetryCondition::Reset]);
+    let proxy = plan.start();
+    let mut client = proxy.client().await;
+    for round in 0..500 {
+        client.write(GET).await;
+        let answer = client.message().await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200 "),
+            "round {round}: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn unasked_bytes_are_never_taken_for_an_answer() {
     let backend = Backend::scripted(|_, mut peer| async move {
         loop {

@@ -174,6 +174,36 @@ async fn a_refused_stream_is_tried_again_even_for_a_post() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_says_goaway_after_each_answer_costs_no_request() {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = socket.accept().await {
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    respond.send_response(Response::new(()), true).unwrap();
+                    connection.graceful_shutdown();
+                }
+            });
+        }
+    });
+    let mut plan = Plan::to(&[address]);
+    plan.cluster().protocol = UpstreamProtocol::Http2;
+    plan.retry(&[RetryCondition::RefusedStream]);
+    let proxy = plan.start();
+    let mut client = proxy.client().await;
+    for round in 0..50 {
+        client.write(super::support::POST).await;
+        let answer = client.message().await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200 "),
+            "round {round}: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn another_reset_of_a_stream_is_not_tried_again() {
     let mut plan = Plan::to(&[refusing(h2::Reason::CANCEL, 1).await]);
     plan.cluster().protocol = UpstreamProtocol::Http2;

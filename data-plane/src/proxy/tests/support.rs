@@ -317,8 +317,10 @@ impl Peer {
     }
 
     async fn more(&mut self) -> bool {
-        let mut buffer = [0; 16_384];
-        let read = soon(self.stream.read(&mut buffer)).await.unwrap_or(0);
+        let mut buffer = vec![0; 16_384];
+        let read = soon(self.stream.read(buffer.as_mut_slice()))
+            .await
+            .unwrap_or(0);
         self.ahead.extend_from_slice(&buffer[..read]);
         read > 0
     }
@@ -378,8 +380,8 @@ impl Peer {
     /// What comes until the end of the connection, and whether it was reset.
     pub(super) async fn rest(&mut self) -> (String, bool) {
         loop {
-            let mut buffer = [0; 4_096];
-            match soon(self.stream.read(&mut buffer)).await {
+            let mut buffer = vec![0; 4_096];
+            match soon(self.stream.read(buffer.as_mut_slice())).await {
                 Ok(0) => return (self.take(self.ahead.len()), false),
                 Ok(read) => self.ahead.extend_from_slice(&buffer[..read]),
                 Err(_) => return (self.take(self.ahead.len()), true),
