@@ -7,4 +7,5 @@ mod http1;
 mod http2;
 pub(crate) mod io;
 pub mod socket;
+mod stall;
 pub(crate) mod watch;

@@ -86,7 +86,10 @@ async fn serve(live: &mut Live, mut intake: Intake) -> Result<answer::Answer, Pr
     live.exchange.routed(route);
     let limited = limit(live, &intake, route)?;
     let answer = match &route.spec.action {
-        ir::Action::Redirect(redirect) => answer::redirect(redirect, &intake.head, found.matched),
+        ir::Action::Redirect(redirect) => {
+            let covered = (found.matched, listener.spec.trusted_hops);
+            answer::redirect(redirect, &intake.head, covered)
+        }
         ir::Action::Respond(respond) => answer::respond(respond),
         ir::Action::Forward(to) => {
             outgoing::rewrite(live, &mut intake, route, (to, found.matched));

@@ -11,4 +11,5 @@ pub(crate) mod http2;
 pub(crate) mod permit;
 pub(crate) mod pool;
 pub(crate) mod pressure;
+pub(crate) mod trailers;
 pub(crate) mod wire;

@@ -15,7 +15,6 @@ use hyper::body::Incoming;
 use crate::outcome::Outcome;
 use crate::proxy::Live;
 use crate::proxy::forward::observe;
-use crate::proxy::hop;
 use crate::proxy::timing::Timer;
 use crate::telemetry::record::Reason;
 use crate::tick::Tick;
@@ -25,6 +24,7 @@ use crate::upstream::host::Host;
 use crate::upstream::http1::Leftover;
 use crate::upstream::permit::{HostLoad, RequestPermit};
 use crate::upstream::pool::{Connection, HostPool};
+use crate::upstream::trailers;
 
 /// A connection that goes back to its pool when its response is complete, and
 /// is closed if that never happens.
@@ -262,7 +262,7 @@ impl AnswerBody {
         if streaming.incoming.is_end_stream() {
             self.complete();
         }
-        Poll::Ready(Some(Ok(clean(frame))))
+        Poll::Ready(Some(Ok(trailers::clean(frame))))
     }
 }
 
@@ -270,17 +270,6 @@ impl AnswerBody {
 fn observe_break(live: &Live, cluster: &Arc<Cluster>, host: &Host) {
     let outcome = Outcome::Reset { unsent: false };
     observe(&live.conn.worker, cluster, host, outcome);
-}
-
-/// Takes away what may not come in trailers.
-fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
-    match frame.into_trailers() {
-        Ok(mut trailers) => {
-            hop::strip_trailers(&mut trailers);
-            Frame::trailers(trailers)
-        }
-        Err(frame) => frame,
-    }
 }
 
 impl Body for AnswerBody {

@@ -214,6 +214,29 @@ async fn another_reset_of_a_stream_is_not_tried_again() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_client_takes_nothing_is_ended() {
+    let backend = Backend::scripted(|_, mut peer| async move {
+        peer.head().await;
+        peer.write("HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n")
+            .await;
+        let piece = vec![b'x'; 65_536];
+        while tokio::io::AsyncWriteExt::write_all(&mut peer.stream, &piece)
+            .await
+            .is_ok()
+        {}
+    })
+    .await;
+    let mut plan = Plan::to(&[backend.address]);
+    plan.listener.timeouts.stream_idle = Some(Duration::from_millis(200));
+    let proxy = plan.start();
+    let mut client = client(&proxy).await;
+    let response = soon(client.send_request(request("GET", ""))).await.unwrap();
+    let cluster = proxy.cluster();
+    until(|| cluster.gauges.requests.load(Ordering::SeqCst) == 0).await;
+    assert!(soon(response.into_body().collect()).await.is_err());
+}
+
+#[tokio::test]
 async fn a_listener_speaks_only_what_it_is_told() {
     let backend = Backend::answering(OK).await;
     let mut plan = Plan::to(&[backend.address]);
