@@ -3,9 +3,9 @@
 
 pub(crate) mod accept;
 pub(crate) mod connection;
-pub(crate) mod exec;
 mod http1;
 mod http2;
 pub(crate) mod io;
 pub mod socket;
+mod stall;
 pub(crate) mod watch;

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use evenkeel_shared::ir;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
 use crate::listen::connection::Conn;
@@ -44,6 +44,9 @@ pub(crate) struct Live {
     pub(crate) listener: Arc<Listener>,
     /// What telemetry sees of it.
     pub(crate) exchange: Exchange,
+    /// Whether the client speaks HTTP/1.0, to which the end of the connection is
+    /// the end of the answer.
+    pub(crate) http10: bool,
     /// Keeps its connection busy.
     _in_progress: InProgress,
 }
@@ -57,6 +60,7 @@ pub(crate) async fn handle(
     let listener = conn.current_listener(&snapshot);
     let mut live = Live {
         exchange: Exchange::start(Rc::clone(&conn.worker), Arc::clone(&listener)),
+        http10: request.version() == Version::HTTP_10,
         _in_progress: InProgress::begin(&conn.watch),
         listener,
         conn,
@@ -82,7 +86,10 @@ async fn serve(live: &mut Live, mut intake: Intake) -> Result<answer::Answer, Pr
     live.exchange.routed(route);
     let limited = limit(live, &intake, route)?;
     let answer = match &route.spec.action {
-        ir::Action::Redirect(redirect) => answer::redirect(redirect, &intake.head, found.matched),
+        ir::Action::Redirect(redirect) => {
+            let covered = (found.matched, listener.spec.trusted_hops);
+            answer::redirect(redirect, &intake.head, covered)
+        }
         ir::Action::Respond(respond) => answer::respond(respond),
         ir::Action::Forward(to) => {
             outgoing::rewrite(live, &mut intake, route, (to, found.matched));

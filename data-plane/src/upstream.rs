@@ -3,6 +3,7 @@
 
 pub(crate) mod body;
 pub mod cluster;
+pub(crate) mod exec;
 pub(crate) mod failure;
 pub mod host;
 pub(crate) mod http1;
@@ -10,4 +11,5 @@ pub(crate) mod http2;
 pub(crate) mod permit;
 pub(crate) mod pool;
 pub(crate) mod pressure;
+pub(crate) mod trailers;
 pub(crate) mod wire;

@@ -266,3 +266,25 @@ fn send(commands: &mpsc::Sender<Command>, command: Command) -> io::Result<()> {
         .try_send(command)
         .map_err(|error| io::Error::new(io::ErrorKind::WouldBlock, error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::upstream::exec::caught;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_task_and_is_counted() {
+        let config = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+        let (triggers, _) = mpsc::channel(1);
+        let sink = Arc::new(Sink::closed());
+        let shared = WorkerShared::new(1, config, Clock::start(), triggers, sink);
+        let worker = Worker::new(0, Arc::new(shared), Entropy::from_system().unwrap());
+        let worker = Rc::new(worker);
+        caught(&worker, async { panic!("on purpose") }).await;
+        assert_eq!(worker.counts().panics.load(Ordering::Relaxed), 1);
+        assert_ne!(worker.entropy(), worker.entropy());
+    }
+}

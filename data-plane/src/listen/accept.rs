@@ -10,13 +10,14 @@ use std::time::Duration;
 use evenkeel_shared::names::ListenerName;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::drain::DrainReport;
 use crate::listen::connection;
-use crate::listen::exec::caught;
 use crate::runtime::snapshot::Listener;
+use crate::upstream::exec::caught;
 use crate::worker::Worker;
 
 /// Pause after the system could not hand a connection over, so that a lack of
@@ -41,6 +42,7 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Listening {
     phase: watch::Sender<Phase>,
+    acceptor: JoinHandle<()>,
     connections: TaskTracker,
 }
 
@@ -60,14 +62,16 @@ impl Listening {
             phase: watched,
             connections: connections.clone(),
         };
-        // Tracked like a connection: it takes in what is queued before it ends.
-        connections.spawn_local(acceptor.run(socket));
-        Ok(Self { phase, connections })
+        Ok(Self {
+            phase,
+            acceptor: tokio::task::spawn_local(acceptor.run(socket)),
+            connections,
+        })
     }
 
     /// Whether it accepts or has connections.
     pub(crate) fn is_open(&self) -> bool {
-        !self.connections.is_empty()
+        !self.acceptor.is_finished() || !self.connections.is_empty()
     }
 
     /// Goes on to a phase.
@@ -77,11 +81,10 @@ impl Listening {
     }
 
     /// Waits for the connections to end, cuts what is left at the deadline.
-    pub(crate) async fn finish(&self, deadline: Instant) -> DrainReport {
-        let open = |tracker: &TaskTracker| u64::try_from(tracker.len()).unwrap_or(u64::MAX);
-        // The acceptor's last round.
-        tokio::task::yield_now().await;
-        let connections = open(&self.connections);
+    pub(crate) async fn finish(mut self, deadline: Instant) -> DrainReport {
+        // It takes in what is queued before it ends.
+        let _ = (&mut self.acceptor).await;
+        let connections = self.open();
         let finished = tokio::time::timeout_at(deadline, self.connections.wait()).await;
         if finished.is_ok() {
             return DrainReport {
@@ -89,11 +92,15 @@ impl Listening {
                 cut: 0,
             };
         }
-        let cut = open(&self.connections);
+        let cut = self.open();
         self.enter(Phase::Cut);
         // What does not even end now dies with the worker.
         let _ = tokio::time::timeout(CUT_GRACE, self.connections.wait()).await;
         DrainReport { connections, cut }
+    }
+
+    fn open(&self) -> u64 {
+        u64::try_from(self.connections.len()).unwrap_or(u64::MAX)
     }
 }
 
@@ -121,17 +128,20 @@ impl Acceptor {
                 }
             }
         }
-        self.accept_queued(&socket).await;
+        self.accept_queued(socket);
     }
 
-    /// Closing the socket would reset what is queued on it.
-    async fn accept_queued(&self, socket: &TcpListener) {
-        loop {
-            let next = tokio::time::timeout(Duration::ZERO, socket.accept()).await;
-            let Ok(Ok((stream, peer))) = next else {
-                return;
-            };
-            self.admit(stream, peer);
+    /// Closing the socket would reset what is queued on it. The system is asked
+    /// itself: the event queue may not have told of the latest yet.
+    fn accept_queued(&self, socket: TcpListener) {
+        let Ok(socket) = socket.into_std() else {
+            return;
+        };
+        while let Ok((stream, peer)) = socket.accept() {
+            let ready = stream.set_nonblocking(true);
+            if let Ok(stream) = ready.and_then(|()| TcpStream::from_std(stream)) {
+                self.admit(stream, peer);
+            }
         }
     }
 

@@ -118,7 +118,9 @@ fn builder(conn: &Conn) -> http1::Builder {
     builder
         // The origin's date is passed on, not replaced.
         .auto_date_header(false)
-        .pipeline_flush(true)
+        // Would hold answers back, without a bound, while the client has sent
+        // part of another request.
+        .pipeline_flush(false)
         .half_close(false)
         // Cheaper by ourselves, and hyper's would end idle connections too.
         .header_read_timeout(None)

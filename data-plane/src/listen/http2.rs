@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use crate::listen::accept::Phase;
 use crate::listen::connection::Conn;
-use crate::listen::exec::LocalExec;
 use crate::listen::io::ClientIo;
+use crate::listen::stall::StreamExec;
 use crate::listen::watch::Alarm;
 use crate::proxy;
 
@@ -94,9 +94,10 @@ pub(super) async fn serve(
     }
 }
 
-fn builder(conn: &Rc<Conn>) -> http2::Builder<LocalExec> {
+fn builder(conn: &Rc<Conn>) -> http2::Builder<StreamExec> {
     let limits = &conn.listener.spec.limits;
-    let mut builder = http2::Builder::new(LocalExec::new(Rc::clone(&conn.worker)));
+    let idle = conn.listener.spec.timeouts.stream_idle;
+    let mut builder = http2::Builder::new(StreamExec::new(Rc::clone(&conn.worker), idle));
     builder
         .timer(TokioTimer::new())
         .auto_date_header(false)

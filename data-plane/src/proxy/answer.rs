@@ -38,12 +38,17 @@ enum Content {
     Switched(Leftover, Held, Option<Duration>),
 }
 
-/// What a redirecting route answers.
-pub(super) fn redirect(redirect: &ir::Redirect, head: &View, matched: usize) -> Answer {
+/// What a redirecting route answers. `matched` is how much of the path the route
+/// covers, `hops` how many proxies in front are believed.
+pub(super) fn redirect(
+    redirect: &ir::Redirect,
+    head: &View,
+    (matched, hops): (usize, u32),
+) -> Answer {
     let location = redirect_location(
         redirect,
         &Redirected {
-            scheme: forwarded::x_forwarded_proto(head, SCHEME, 0),
+            scheme: forwarded::x_forwarded_proto(head, SCHEME, hops),
             authority: &head.authority,
             target: &head.target,
             matched,

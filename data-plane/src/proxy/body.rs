@@ -15,7 +15,6 @@ use hyper::body::Incoming;
 use crate::outcome::Outcome;
 use crate::proxy::Live;
 use crate::proxy::forward::observe;
-use crate::proxy::hop;
 use crate::proxy::timing::Timer;
 use crate::telemetry::record::Reason;
 use crate::tick::Tick;
@@ -25,6 +24,7 @@ use crate::upstream::host::Host;
 use crate::upstream::http1::Leftover;
 use crate::upstream::permit::{HostLoad, RequestPermit};
 use crate::upstream::pool::{Connection, HostPool};
+use crate::upstream::trailers;
 
 /// A connection that goes back to its pool when its response is complete, and
 /// is closed if that never happens.
@@ -212,13 +212,17 @@ impl AnswerBody {
         };
         live.exchange.complete();
         live.exchange.cut(reason);
-        // An HTTP/1.0 client takes the end of the connection for the end of the
-        // answer, unless it is an end with a reset.
-        live.conn.watch.reset();
+        if live.http10 {
+            // Only a reset tells it that the answer is not whole.
+            live.conn.watch.reset();
+        }
         if let Content::Streaming(streaming) = std::mem::replace(&mut self.content, Content::Empty)
         {
             live.exchange.received(streaming.source.received());
-            if let (Some(held), Some(cluster)) = (&streaming.held, live.exchange.cluster()) {
+            let to_blame = matches!(reason, Reason::UpstreamBroke | Reason::StreamIdle);
+            if let (Some(held), Some(cluster)) = (&streaming.held, live.exchange.cluster())
+                && to_blame
+            {
                 observe_break(&live, cluster, &held.host);
             }
         }
@@ -242,7 +246,13 @@ impl AnswerBody {
                 self.complete();
                 return Poll::Ready(None);
             }
-            Some(Err(_)) => return Poll::Ready(Some(Err(self.cut(Reason::UpstreamBroke)))),
+            Some(Err(_)) => {
+                let reason = match streaming.source.broken() {
+                    Some(_) => Reason::ClientGone,
+                    None => Reason::UpstreamBroke,
+                };
+                return Poll::Ready(Some(Err(self.cut(reason))));
+            }
             Some(Ok(frame)) => frame,
         };
         streaming.last_byte = live.conn.worker.now();
@@ -252,7 +262,7 @@ impl AnswerBody {
         if streaming.incoming.is_end_stream() {
             self.complete();
         }
-        Poll::Ready(Some(Ok(clean(frame))))
+        Poll::Ready(Some(Ok(trailers::clean(frame))))
     }
 }
 
@@ -260,17 +270,6 @@ impl AnswerBody {
 fn observe_break(live: &Live, cluster: &Arc<Cluster>, host: &Host) {
     let outcome = Outcome::Reset { unsent: false };
     observe(&live.conn.worker, cluster, host, outcome);
-}
-
-/// Takes away what may not come in trailers.
-fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
-    match frame.into_trailers() {
-        Ok(mut trailers) => {
-            hop::strip_trailers(&mut trailers);
-            Frame::trailers(trailers)
-        }
-        Err(frame) => frame,
-    }
 }
 
 impl Body for AnswerBody {

@@ -159,7 +159,11 @@ impl Journey<'_> {
                 (Outcome::BadResponse, None)
             }
             Ok(Ok((response, connection))) => (outcome_of(&response), Some((response, connection))),
-            Ok(Err(Missed::Failed(outcome))) => (outcome, None),
+            Ok(Err(Missed::Failed(outcome))) => match self.intake.body.broken() {
+                // The endpoint is not to blame.
+                Some(broken) => return Err(self.expired(Expired::Body(broken), None)),
+                None => (outcome, None),
+            },
             Ok(Err(Missed::Overflow)) => {
                 add_one(&self.counts().overflows);
                 return Err(ProxyError::Overflow);

@@ -2,10 +2,7 @@
 //! directions (RFC 9110, section 7.6.1).
 
 use http::HeaderMap;
-use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST,
-    HeaderName, HeaderValue, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, HeaderName, HeaderValue, TE, UPGRADE};
 
 use crate::filter::hop::{is_hop_by_hop, named_by_connection};
 
@@ -18,20 +15,6 @@ const KEPT: [&str; 6] = [
     "content-length",
     "content-type",
     "x-forwarded-for",
-];
-
-/// Fields that may not come in trailers: framing, routing and authentication
-/// were decided without them (RFC 9110, section 6.5.1).
-const NOT_IN_TRAILERS: [HeaderName; 9] = [
-    TRANSFER_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_ENCODING,
-    CONTENT_TYPE,
-    HOST,
-    TE,
-    AUTHORIZATION,
-    COOKIE,
-    SET_COOKIE,
 ];
 
 /// Takes away what is meant for one connection. `TE: trailers` is said again,
@@ -85,15 +68,6 @@ fn has_token(value: &[u8], token: &[u8]) -> bool {
         .any(|word| word.trim_ascii().eq_ignore_ascii_case(token))
 }
 
-/// Takes away what may not come in trailers.
-pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
-    for name in NOT_IN_TRAILERS {
-        trailers.remove(name);
-    }
-    strip(trailers);
-    trailers.remove(TE);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,17 +106,5 @@ mod tests {
         ]);
         assert!(upgrade(&proper).is_some());
         assert!(upgrade(&headers(&[("upgrade", "websocket")])).is_none());
-    }
-
-    #[test]
-    fn trailers_carry_neither_framing_nor_routing() {
-        let mut fields = headers(&[
-            ("content-length", "5"),
-            ("host", "a"),
-            ("transfer-encoding", "chunked"),
-            ("grpc-status", "0"),
-        ]);
-        strip_trailers(&mut fields);
-        assert_eq!(fields, headers(&[("grpc-status", "0")]));
     }
 }

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 
 use crate::clock::Clock;
 use crate::tick::Tick;
+use crate::upstream::trailers;
 
 /// Why a request's body ended before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +178,7 @@ impl State {
         let polled = ready!(Pin::new(&mut *incoming).poll_frame(cx));
         let complete = incoming.is_end_stream();
         let frame = match polled {
-            Some(Ok(frame)) => frame,
+            Some(Ok(frame)) => trailers::clean(frame),
             Some(Err(_)) => return Poll::Ready(Some(Err(self.fail(Broken::Client)))),
             None => {
                 self.end(now);

@@ -11,9 +11,9 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use crate::listen::exec::LocalExec;
 use crate::tick::Tick;
 use crate::upstream::body::AttemptBody;
+use crate::upstream::exec::LocalExec;
 use crate::upstream::failure::Failure;
 use crate::upstream::permit::ConnectionPermit;
 use crate::upstream::pool::HostPool;

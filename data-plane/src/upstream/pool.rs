@@ -22,7 +22,6 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::listen::exec::LocalExec;
 use crate::tick::Tick;
 use crate::upstream::cluster::{Cluster, Gauges};
 use crate::upstream::host::Host;
@@ -31,6 +30,8 @@ use crate::upstream::http2::{Http2, Stream};
 use crate::upstream::permit::{ConnectionPermit, PendingPermit};
 use crate::upstream::wire::Wire;
 use crate::worker::Worker;
+
+mod shared;
 
 /// How often a connection goes from request to request of this worker while
 /// other workers wait for one.
@@ -200,7 +201,7 @@ impl HostPool {
         let _pending = PendingPermit::take(&self.host, ask.cluster).ok_or(Refused::Overflow)?;
         let deadline = Instant::now() + ask.worker.shared.settings.queue_timeout;
         let (hand_over, mut handed) = oneshot::channel();
-        self.queue.borrow_mut().push_back(hand_over);
+        enqueue(&self.queue, hand_over);
         ask.worker.shared.pressure.ask();
         loop {
             let released = ask.cluster.gauges.released.notified();
@@ -282,84 +283,6 @@ impl HostPool {
         u32::try_from(open).unwrap_or(u32::MAX)
     }
 
-    async fn stream(self: &Rc<Self>, ask: Ask<'_>) -> Result<Stream, Refused> {
-        if let Some(stream) = self.take_stream() {
-            return Ok(stream);
-        }
-        let _pending = PendingPermit::take(&self.host, ask.cluster).ok_or(Refused::Overflow)?;
-        let settings = ask.worker.shared.settings;
-        let limit = settings.queue_timeout + ask.cluster.spec.connection.connect_timeout;
-        let deadline = Instant::now() + limit;
-        loop {
-            let released = ask.cluster.gauges.released.notified();
-            tokio::pin!(released);
-            released.as_mut().enable();
-            if let Some(stream) = self.take_stream() {
-                return Ok(stream);
-            }
-            self.connect_shared(ask);
-            let (ready, waits) = oneshot::channel();
-            self.stream_queue.borrow_mut().push_back(ready);
-            tokio::select! {
-                biased;
-                ready = waits => ready.unwrap_or(Err(Refused::Connect))?,
-                () = released => {}
-                () = tokio::time::sleep_until(deadline) => return Err(Refused::Overflow),
-            }
-        }
-    }
-
-    /// A stream of the first connection that has room.
-    fn take_stream(self: &Rc<Self>) -> Option<Stream> {
-        let most = self.settings.get().max_requests;
-        let mut shared = self.shared.borrow_mut();
-        shared.retain(|connection| !connection.is_closed() && !connection.is_spent(most));
-        let connection = shared.iter().find(|connection| connection.has_room(most))?;
-        Some(Stream::open(connection, self))
-    }
-
-    /// Opens a connection in the background, unless one is being opened or there
-    /// are as many as may be. Its end wakes all that wait for a stream.
-    fn connect_shared(self: &Rc<Self>, ask: Ask<'_>) {
-        if self.connecting.get() {
-            return;
-        }
-        let Some(permit) = ConnectionPermit::take(&self.host, ask.cluster) else {
-            ask.worker.shared.pressure.ask();
-            return;
-        };
-        self.connecting.set(true);
-        let pool = Rc::clone(self);
-        let worker = Rc::clone(ask.worker);
-        let limit = ask.cluster.spec.connection.connect_timeout;
-        tokio::task::spawn_local(async move {
-            let connected = tokio::time::timeout(limit, async {
-                let wire = Wire::connect(pool.host.address).await.ok()?;
-                let tasks = LocalExec::new(Rc::clone(&worker));
-                Http2::start(wire, permit, tasks, pool.now()).await.ok()
-            });
-            let connected = connected.await.ok().flatten();
-            count_connect(&pool.host, worker.index, connected.is_some());
-            pool.connecting.set(false);
-            let ready = connected.as_ref().map(|_| ()).ok_or(Refused::Connect);
-            pool.shared.borrow_mut().extend(connected);
-            let waiting = std::mem::take(&mut *pool.stream_queue.borrow_mut());
-            for waiter in waiting {
-                // It may have stopped waiting.
-                let _ = waiter.send(ready);
-            }
-        });
-    }
-
-    /// A stream has ended: the next that waits may try.
-    pub(crate) fn stream_ended(&self) {
-        while let Some(waiter) = self.stream_queue.borrow_mut().pop_front() {
-            if waiter.send(Ok(())).is_ok() {
-                return;
-            }
-        }
-    }
-
     fn is_empty(&self) -> bool {
         self.idle.borrow().is_empty() && self.shared.borrow().is_empty()
     }
@@ -400,6 +323,16 @@ impl HostPool {
         // The oldest: the others are more likely to be used again.
         idle.drain(..count);
     }
+}
+
+/// Puts a request at the end of a queue, and takes those away at its beginning
+/// that have stopped waiting, so that it cannot grow while nothing is served.
+fn enqueue<T>(queue: &RefCell<VecDeque<oneshot::Sender<T>>>, last: oneshot::Sender<T>) {
+    let mut queue = queue.borrow_mut();
+    while queue.front().is_some_and(oneshot::Sender::is_closed) {
+        queue.pop_front();
+    }
+    queue.push_back(last);
 }
 
 async fn connect(host: &Host, ask: Ask<'_>) -> Result<Wire, Refused> {

@@ -79,7 +79,7 @@ async fn serve(worker: Rc<Worker>, mut inbox: mpsc::Receiver<Command>) {
             Command::Drain { timeout, report } => {
                 leaving.extend(listening.into_values());
                 // Nobody may be left to hear it.
-                let _ = report.send(drain(&leaving, timeout).await);
+                let _ = report.send(drain(leaving, timeout).await);
                 break;
             }
         }
@@ -89,9 +89,9 @@ async fn serve(worker: Rc<Worker>, mut inbox: mpsc::Receiver<Command>) {
 }
 
 /// Lets all listeners finish, for `timeout` at the most.
-async fn drain(listening: &[Listening], timeout: Duration) -> DrainReport {
+async fn drain(listening: Vec<Listening>, timeout: Duration) -> DrainReport {
     let deadline = Instant::now() + timeout;
-    for listener in listening {
+    for listener in &listening {
         listener.enter(Phase::Draining);
     }
     let mut report = DrainReport::default();

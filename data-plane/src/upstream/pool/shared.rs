@@ -1,0 +1,94 @@
+//! HTTP/2 connections, shared by requests: a new one is opened when all streams
+//! of the others are taken, one at a time.
+
+use std::rc::Rc;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{Ask, HostPool, Refused, count_connect, enqueue};
+use crate::upstream::exec::LocalExec;
+use crate::upstream::http2::{Http2, Stream};
+use crate::upstream::permit::{ConnectionPermit, PendingPermit};
+use crate::upstream::wire::Wire;
+
+impl HostPool {
+    /// A stream of a connection that has room, or of a new one.
+    pub(super) async fn stream(self: &Rc<Self>, ask: Ask<'_>) -> Result<Stream, Refused> {
+        if let Some(stream) = self.take_stream() {
+            return Ok(stream);
+        }
+        let _pending = PendingPermit::take(&self.host, ask.cluster).ok_or(Refused::Overflow)?;
+        let settings = ask.worker.shared.settings;
+        let limit = settings.queue_timeout + ask.cluster.spec.connection.connect_timeout;
+        let deadline = Instant::now() + limit;
+        loop {
+            let released = ask.cluster.gauges.released.notified();
+            tokio::pin!(released);
+            released.as_mut().enable();
+            if let Some(stream) = self.take_stream() {
+                return Ok(stream);
+            }
+            self.connect_shared(ask);
+            let (ready, waits) = oneshot::channel();
+            enqueue(&self.stream_queue, ready);
+            tokio::select! {
+                biased;
+                ready = waits => ready.unwrap_or(Err(Refused::Connect))?,
+                () = released => {}
+                () = tokio::time::sleep_until(deadline) => return Err(Refused::Overflow),
+            }
+        }
+    }
+
+    /// A stream of the first connection that has room.
+    fn take_stream(self: &Rc<Self>) -> Option<Stream> {
+        let most = self.settings.get().max_requests;
+        let mut shared = self.shared.borrow_mut();
+        shared.retain(|connection| !connection.is_closed() && !connection.is_spent(most));
+        let connection = shared.iter().find(|connection| connection.has_room(most))?;
+        Some(Stream::open(connection, self))
+    }
+
+    /// Opens a connection in the background, unless one is being opened or there
+    /// are as many as may be. Its end wakes all that wait for a stream.
+    fn connect_shared(self: &Rc<Self>, ask: Ask<'_>) {
+        if self.connecting.get() {
+            return;
+        }
+        let Some(permit) = ConnectionPermit::take(&self.host, ask.cluster) else {
+            ask.worker.shared.pressure.ask();
+            return;
+        };
+        self.connecting.set(true);
+        let pool = Rc::clone(self);
+        let worker = Rc::clone(ask.worker);
+        let limit = ask.cluster.spec.connection.connect_timeout;
+        tokio::task::spawn_local(async move {
+            let connected = tokio::time::timeout(limit, async {
+                let wire = Wire::connect(pool.host.address).await.ok()?;
+                let tasks = LocalExec::new(Rc::clone(&worker));
+                Http2::start(wire, permit, tasks, pool.now()).await.ok()
+            });
+            let connected = connected.await.ok().flatten();
+            count_connect(&pool.host, worker.index, connected.is_some());
+            pool.connecting.set(false);
+            let ready = connected.as_ref().map(|_| ()).ok_or(Refused::Connect);
+            pool.shared.borrow_mut().extend(connected);
+            let waiting = std::mem::take(&mut *pool.stream_queue.borrow_mut());
+            for waiter in waiting {
+                // It may have stopped waiting.
+                let _ = waiter.send(ready);
+            }
+        });
+    }
+
+    /// A stream has ended: the next that waits may try.
+    pub(crate) fn stream_ended(&self) {
+        while let Some(waiter) = self.stream_queue.borrow_mut().pop_front() {
+            if waiter.send(Ok(())).is_ok() {
+                return;
+            }
+        }
+    }
+}
