@@ -50,7 +50,7 @@ pub(super) fn policy(explicit: &v1::Policy) -> v1::Policy {
             requests: Some(1024),
             retry_budget: Some(v1::RetryBudget {
                 percent: Some(20.0),
-                min_concurrency: Some(3),
+                min_concurrency: Some(10),
                 min_per_second: Some(10),
             }),
         }),
