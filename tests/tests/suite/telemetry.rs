@@ -76,7 +76,10 @@ async fn a_retried_request_is_one_trace_one_log_line_and_counted() {
     let metrics = traced.proxy.admin("/metrics").await.unwrap();
     let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
     assert!(metrics.contains("evenkeel_requests_total"), "{metrics}");
-    assert!(metrics.contains("evenkeel_cluster_retries_total"), "{metrics}");
+    assert!(
+        metrics.contains("evenkeel_cluster_retries_total"),
+        "{metrics}"
+    );
 }
 
 /// Every request is a span of the caller's trace, every attempt one below it.
