@@ -2,7 +2,7 @@
 //!
 //! A request is checked, routed, changed, sent to an endpoint — to another if
 //! that fails and the policy allows it — and its answer is passed on as it
-//! comes. Whatever goes wrong is a [`ProxyError`](error::ProxyError), turned
+//! comes. Whatever goes wrong is a `ProxyError`, turned
 //! into an answer in one place.
 
 use std::convert::Infallible;
