@@ -34,6 +34,13 @@ pub(crate) struct ServerArgs {
     pub(crate) context: Option<String>,
 }
 
+impl ServerArgs {
+    /// Whether nothing is said of the server.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.server.is_none() && self.context.is_none()
+    }
+}
+
 /// The parts of the environment that matter here.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {

@@ -39,7 +39,7 @@ pub(crate) struct DeleteArgs {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
-    server: ServerArgs,
+    pub(crate) server: ServerArgs,
     /// How to show the answer.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,

@@ -29,7 +29,7 @@ pub(crate) struct DescribeArgs {
     #[arg(value_name = "KIND[/NAME]", required = true)]
     what: Vec<String>,
     #[command(flatten)]
-    server: ServerArgs,
+    pub(crate) server: ServerArgs,
     /// How to show the answer.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,

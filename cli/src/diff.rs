@@ -22,7 +22,7 @@ pub(crate) struct DiffArgs {
     #[command(flatten)]
     files: Files,
     #[command(flatten)]
-    server: ServerArgs,
+    pub(crate) server: ServerArgs,
     /// How to show the answer.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,

@@ -21,7 +21,7 @@ pub(crate) struct EndpointsArgs {
     #[arg(value_name = "CLUSTER")]
     cluster: String,
     #[command(flatten)]
-    server: ServerArgs,
+    pub(crate) server: ServerArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

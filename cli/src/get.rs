@@ -27,7 +27,7 @@ pub(crate) struct GetArgs {
     #[arg(value_name = "KIND[/NAME]", required = true)]
     what: Vec<String>,
     #[command(flatten)]
-    server: ServerArgs,
+    pub(crate) server: ServerArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

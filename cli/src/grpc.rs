@@ -35,6 +35,16 @@ pub(crate) struct GrpcArgs {
     verb: GrpcVerb,
 }
 
+impl GrpcArgs {
+    /// Which server.
+    pub(crate) fn server_mut(&mut self) -> &mut ServerArgs {
+        match &mut self.verb {
+            GrpcVerb::List { server, .. } | GrpcVerb::Describe { server, .. } => server,
+            GrpcVerb::Call(call) => &mut call.server,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum GrpcVerb {
     /// Show the services of a server, or the methods of a service.

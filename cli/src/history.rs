@@ -30,7 +30,7 @@ pub(crate) struct HistoryArgs {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     before: u64,
     #[command(flatten)]
-    server: ServerArgs,
+    pub(crate) server: ServerArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -34,6 +34,7 @@ mod validate;
 mod version;
 mod wait;
 
+use crate::context::ServerArgs;
 use crate::failure::{Failure, Verdict};
 use crate::render::{Format, Terminal, fault};
 
@@ -49,8 +50,40 @@ use crate::render::{Format, Terminal, fault};
 Exit codes: 0 done, 1 failed (diff: differences), 2 usage, 3 configuration
 invalid, 4 conflict, 5 server unreachable.")]
 struct Cli {
+    /// For those who name the server first; near the verb it is the same.
+    #[command(flatten)]
+    server: ServerArgs,
     #[command(subcommand)]
     command: Command,
+}
+
+impl Cli {
+    /// The verb, with the server that was named before it.
+    ///
+    /// # Errors
+    /// A server for a verb that talks to none.
+    fn into_command(self) -> Result<Command, Failure> {
+        let Self {
+            server,
+            mut command,
+        } = self;
+        if server.is_empty() {
+            return Ok(command);
+        }
+        match command.server_mut() {
+            Some(own) if own.is_empty() => *own = server,
+            // The nearer one wins.
+            Some(_) => {}
+            None => {
+                return Err(Failure::Usage(
+                    "--server and --context are for verbs that talk to a control plane; \
+                     this one does not"
+                        .to_owned(),
+                ));
+            }
+        }
+        Ok(command)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -102,7 +135,10 @@ fn main() -> ExitCode {
     let mut terminal = Terminal::of_process();
     let format = cli.command.format();
     let tells_by_1 = matches!(cli.command, Command::Diff(_));
-    let outcome = run(cli.command, &mut terminal).and_then(|verdict| {
+    let done = cli
+        .into_command()
+        .and_then(|command| run(command, &mut terminal));
+    let outcome = done.and_then(|verdict| {
         terminal.flush()?;
         Ok(verdict)
     });
@@ -185,6 +221,32 @@ impl Command {
             | Self::Completion(_) => Format::Table,
         }
     }
+
+    /// Which server it talks to; none for a verb that talks to no control plane.
+    fn server_mut(&mut self) -> Option<&mut ServerArgs> {
+        match self {
+            Self::Diff(args) => Some(&mut args.server),
+            Self::Apply(args) => Some(&mut args.server),
+            Self::Get(args) => Some(&mut args.server),
+            Self::Describe(args) => Some(&mut args.server),
+            Self::Delete(args) => Some(&mut args.server),
+            Self::History(args) => Some(&mut args.server),
+            Self::Rollback(args) => Some(&mut args.server),
+            Self::Status(args) => Some(&mut args.server),
+            Self::Endpoints(args) => Some(&mut args.server),
+            Self::Wait(args) => Some(&mut args.server),
+            Self::Grpc(args) => Some(args.server_mut()),
+            Self::Version(args) => Some(&mut args.server),
+            Self::ControlPlane(_)
+            | Self::Proxy(_)
+            | Self::Demo(_)
+            | Self::Validate(_)
+            | Self::Schema(_)
+            | Self::Config(_)
+            | Self::Probe(_)
+            | Self::Completion(_) => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -239,6 +301,25 @@ mod tests {
                 panic!("{line}: {error}");
             }
         }
+    }
+
+    #[test]
+    fn the_server_may_stand_before_the_verb_and_nearer_is_stronger() {
+        let server = |line: &str| {
+            let words = std::iter::once("evenkeel").chain(line.split(' '));
+            let cli = Cli::try_parse_from(words).unwrap();
+            let mut command = cli.into_command()?;
+            let server = command.server_mut().map(|server| server.server.clone());
+            Ok::<_, Failure>(server.flatten())
+        };
+        let before = server("--server a:1 get routes").unwrap();
+        assert_eq!(before.as_deref(), Some("a:1"));
+        let nested = server("--server a:1 grpc call a.B/C").unwrap();
+        assert_eq!(nested.as_deref(), Some("a:1"));
+        let both = server("--context lab get routes --server b:2").unwrap();
+        assert_eq!(both.as_deref(), Some("b:2"));
+        let refused = server("--server a:1 probe http://127.0.0.1:1/").unwrap_err();
+        assert_eq!(refused.exit_code(), 2);
     }
 
     #[test]

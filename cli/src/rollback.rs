@@ -27,7 +27,7 @@ pub(crate) struct RollbackArgs {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
-    server: ServerArgs,
+    pub(crate) server: ServerArgs,
     /// How to show the answer.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,

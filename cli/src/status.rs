@@ -22,7 +22,7 @@ Examples:
   evenkeel status -o json")]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
-    server: ServerArgs,
+    pub(crate) server: ServerArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -24,7 +24,7 @@ pub(crate) struct VersionArgs {
     #[arg(long)]
     client: bool,
     #[command(flatten)]
-    server: ServerArgs,
+    pub(crate) server: ServerArgs,
     /// How to show the answer.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,
