@@ -1,12 +1,11 @@
 //! `evenkeel apply`: make it so.
 
-use std::time::Duration;
-
 use clap::Args;
 use evenkeel_shared::proto::v1::{ApplyRequest, ApplyResponse};
 use serde_json::json;
 
 use crate::args::{ChangeArgs, WaitArgs};
+use crate::author;
 use crate::client::{self, Client};
 use crate::context::ServerArgs;
 use crate::failure::{Failure, Verdict};
@@ -50,13 +49,7 @@ pub(crate) async fn run(args: &ApplyArgs, terminal: &mut Terminal) -> Result<Ver
         dry_run: args.change.dry_run,
         format: args.output,
     };
-    outcome.show(terminal)?;
-    if args.wait.wait {
-        outcome
-            .follow(&mut client, terminal, args.wait.timeout)
-            .await?;
-    }
-    Ok(Verdict::Good)
+    outcome.tell(&mut client, terminal, args.wait).await
 }
 
 /// A change without its content.
@@ -66,7 +59,7 @@ pub(crate) fn request(args: &ChangeArgs) -> ApplyRequest {
         expected_revision: args.expected_revision,
         dry_run: args.dry_run,
         message: args.message.clone(),
-        author: client::author(args.author.as_deref()),
+        author: author::author(args.author.as_deref()),
         allow_mass_removal: args.allow_mass_removal,
         ..ApplyRequest::default()
     }
@@ -84,8 +77,25 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Writes what was changed, and the revision.
-    pub(crate) fn show(&self, terminal: &mut Terminal) -> Result<(), Failure> {
+    /// Says what was changed and, if that is wanted, waits for the proxies.
+    ///
+    /// # Errors
+    /// As [`wait::follow`]; the output is gone.
+    pub(crate) async fn tell(
+        &self,
+        client: &mut Client,
+        terminal: &mut Terminal,
+        wait: WaitArgs,
+    ) -> Result<Verdict, Failure> {
+        self.show(terminal)?;
+        if wait.wait {
+            terminal.flush()?;
+            wait::follow(client, terminal, self.response.revision, wait.timeout).await?;
+        }
+        Ok(Verdict::Good)
+    }
+
+    fn show(&self, terminal: &mut Terminal) -> Result<(), Failure> {
         let response = &self.response;
         match self.format {
             Format::Json | Format::Yaml => {
@@ -112,18 +122,6 @@ impl Outcome {
             }
         }
         Ok(())
-    }
-
-    /// Waits for the proxies.
-    pub(crate) async fn follow(
-        &self,
-        client: &mut Client,
-        terminal: &mut Terminal,
-        timeout: Duration,
-    ) -> Result<(), Failure> {
-        wait::follow(client, terminal, self.response.revision, timeout)
-            .await
-            .map(drop)
     }
 }
 

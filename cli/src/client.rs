@@ -105,14 +105,7 @@ impl Client {
 
 /// Opens a connection to `address`.
 pub(crate) async fn channel(address: &str) -> Result<Channel, Failure> {
-    let endpoint = Endpoint::from_shared(address.to_owned())
-        .map_err(|error| Failure::Usage(format!("`{address}` is not an address: {error}")))?;
-    if endpoint.uri().scheme_str() != Some("http") {
-        return Err(Failure::Usage(format!(
-            "`{address}`: only http:// is supported"
-        )));
-    }
-    endpoint
+    endpoint(address)?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(20))
@@ -123,6 +116,22 @@ pub(crate) async fn channel(address: &str) -> Result<Channel, Failure> {
             address: address.to_owned(),
             reason: deepest(&error),
         })
+}
+
+/// Where an address leads.
+///
+/// # Errors
+/// Not an `http://` address.
+pub(crate) fn endpoint(address: &str) -> Result<Endpoint, Failure> {
+    let endpoint = Endpoint::from_shared(address.to_owned())
+        .map_err(|error| Failure::Usage(format!("`{address}` is not an address: {error}")))?;
+    if endpoint.uri().scheme_str() == Some("http") {
+        Ok(endpoint)
+    } else {
+        Err(Failure::Usage(format!(
+            "`{address}`: only http:// is supported"
+        )))
+    }
 }
 
 /// What an error of the server at `address` means here.
@@ -140,14 +149,17 @@ pub(crate) fn failure(address: &str, status: &Status) -> Failure {
         Code::Aborted | Code::FailedPrecondition | Code::AlreadyExists => {
             Failure::Conflict(message)
         }
-        Code::Unavailable => Failure::Unreachable {
+        _ if is_broken(status) => Failure::Unreachable {
             address: address.to_owned(),
             reason: reason(status),
         },
         Code::NotFound => Failure::Failed(message),
-        Code::Unimplemented => Failure::Failed(format!(
-            "{address} does not offer this; is it a control plane's management address? {message}"
-        )),
+        Code::Unimplemented => {
+            let text = "does not offer this; is it the management address of a control plane?";
+            let said = Some(message).filter(|message| !message.is_empty());
+            let said = said.map_or_else(String::new, |said| format!(" ({said})"));
+            Failure::Failed(format!("{address} {text}{said}"))
+        }
         code => Failure::Failed(format!("{address} answered {code:?}: {message}")),
     }
 }
@@ -209,22 +221,6 @@ fn subject(field: &str, submitted: &[ResourceId]) -> Option<(ResourceId, String)
 /// A new id of a change.
 pub(crate) fn apply_id() -> String {
     Uuid::new_v4().to_string()
-}
-
-/// Who makes changes: `alice@laptop`.
-pub(crate) fn author(given: Option<&str>) -> String {
-    if let Some(author) = given {
-        return author.to_owned();
-    }
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let user = set("USER")
-        .or_else(|| set("LOGNAME"))
-        .unwrap_or_else(|| "unknown".to_owned());
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .or_else(|| set("HOSTNAME"))
-        .unwrap_or_else(|| "localhost".to_owned());
-    format!("{user}@{}", host.trim())
 }
 
 #[cfg(test)]

@@ -52,19 +52,26 @@ pub(crate) async fn run(args: &DeleteArgs, terminal: &mut Terminal) -> Result<Ve
         ..apply::request(&args.change)
     };
     let mut client = Client::connect(&args.server).await?;
-    let response = client.apply(&request, &Sources::default()).await?;
+    let answer = client.apply(&request, &Sources::default()).await;
+    let response = answer.map_err(not_there)?;
     let outcome = Outcome {
         response,
         dry_run: args.change.dry_run,
         format: args.output,
     };
-    outcome.show(terminal)?;
-    if args.wait.wait {
-        outcome
-            .follow(&mut client, terminal, args.wait.timeout)
-            .await?;
+    outcome.tell(&mut client, terminal, args.wait).await
+}
+
+/// A deletion submits no configuration that could be invalid: what the server
+/// finds wrong with it is that there is nothing to delete.
+fn not_there(failure: Failure) -> Failure {
+    match failure {
+        Failure::Invalid(faults) => {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            Failure::Failed(faults.join("\n  "))
+        }
+        other => other,
     }
-    Ok(Verdict::Good)
 }
 
 fn targets(args: &DeleteArgs) -> Result<Vec<ResourceId>, Failure> {

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 mod apply;
 mod args;
+mod author;
 mod client;
 mod completion;
 mod config;

@@ -63,13 +63,7 @@ pub(crate) async fn run(args: &RollbackArgs, terminal: &mut Terminal) -> Result<
         dry_run: args.change.dry_run,
         format: args.output,
     };
-    outcome.show(terminal)?;
-    if args.wait.wait {
-        outcome
-            .follow(&mut client, terminal, args.wait.timeout)
-            .await?;
-    }
-    Ok(Verdict::Good)
+    outcome.tell(&mut client, terminal, args.wait).await
 }
 
 /// The revision before the present one, and the present one, which must not

@@ -177,7 +177,12 @@ async fn a_change_for_an_older_revision_is_a_conflict() {
 #[tokio::test]
 async fn what_is_not_there_is_a_failure() {
     let session = Session::start().await;
-    for line in ["get route shop", "describe cluster cart", "endpoints cart"] {
+    for line in [
+        "get route shop",
+        "describe cluster cart",
+        "endpoints cart",
+        "delete cluster cart",
+    ] {
         let (outcome, _) = session.run(line).await;
         assert_eq!(outcome.unwrap_err().exit_code(), 1, "{line}");
     }

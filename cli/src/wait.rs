@@ -44,8 +44,8 @@ pub(crate) async fn run(args: &WaitVerbArgs, terminal: &mut Terminal) -> Result<
     Ok(Verdict::Good)
 }
 
-/// Follows a revision until every proxy that counts has accepted it. Progress
-/// goes to standard error.
+/// Follows a revision until every proxy that counts has accepted it. Standard
+/// error gets a line that is rewritten, or, where nobody watches, the last one.
 ///
 /// # Errors
 /// A proxy refused it or went away; time ran out; the server is gone.
@@ -98,7 +98,6 @@ struct Progress {
     revision: u64,
     last: WaitResponse,
     shown: String,
-    line_is_open: bool,
 }
 
 impl Progress {
@@ -107,7 +106,6 @@ impl Progress {
             revision,
             last: WaitResponse::default(),
             shown: String::new(),
-            line_is_open: false,
         }
     }
 
@@ -118,19 +116,14 @@ impl Progress {
         }
     }
 
+    /// Rewrites the line of somebody who watches.
     fn show(&mut self, terminal: &mut Terminal, response: WaitResponse) {
         self.last = response;
         let line = self.line();
-        if line == self.shown {
-            return;
-        }
-        if terminal.watched_err() {
+        if terminal.watched_err() && line != self.shown {
             terminal.replace(&line);
-            self.line_is_open = true;
-        } else {
-            terminal.note(&line);
+            self.shown = line;
         }
-        self.shown = line;
     }
 
     fn line(&self) -> String {
@@ -139,11 +132,12 @@ impl Progress {
             return format!("{name}: no proxy was connected");
         }
         let accepted = last.accepted.len();
-        let mut line = if last.done && accepted == usize::try_from(last.total).unwrap_or(0) {
-            let word = styled(GREEN, "accepted");
-            format!("{name}: {word} by all {accepted} proxies")
-        } else {
-            format!("{name}: accepted by {accepted} of {} proxies", last.total)
+        let all = accepted == usize::try_from(last.total).unwrap_or(0);
+        let word = styled(GREEN, "accepted");
+        let mut line = match (last.done && all, accepted) {
+            (true, 1) => format!("{name}: {word} by the one proxy"),
+            (true, _) => format!("{name}: {word} by all {accepted} proxies"),
+            (false, _) => format!("{name}: accepted by {accepted} of {} proxies", last.total),
         };
         if !last.pending.is_empty() {
             line.push_str("; waiting for ");
@@ -152,10 +146,13 @@ impl Progress {
         line
     }
 
-    fn finish(&mut self, terminal: &mut Terminal) {
-        if self.line_is_open {
+    /// Ends the line of somebody who watches. A log gets one line, and only of
+    /// what went well: the failure says the rest.
+    fn finish(&self, terminal: &mut Terminal) {
+        if !self.shown.is_empty() {
             terminal.note("");
-            self.line_is_open = false;
+        } else if !terminal.watched_err() && self.verdict().is_ok() {
+            terminal.note(self.line());
         }
     }
 
@@ -171,8 +168,9 @@ impl Progress {
         if complaints.is_empty() {
             complaints.push("the server ended the watch before all proxies answered".to_owned());
         }
+        let gap = if complaints.len() == 1 { " " } else { "\n  " };
         Err(Failure::Failed(format!(
-            "{} is not everywhere: {}",
+            "{} is not everywhere:{gap}{}",
             self.name(),
             complaints.join("\n  ")
         )))
@@ -225,18 +223,27 @@ mod tests {
     }
 
     #[test]
-    fn progress_is_one_line_for_each_news() {
+    fn a_log_gets_one_line_when_all_is_done() {
         let (mut terminal, memory) = captured();
         let mut progress = Progress::new(12);
         progress.show(&mut terminal, heard(&["a"], &["b"]));
-        progress.show(&mut terminal, heard(&["a"], &["b"]));
         progress.show(&mut terminal, heard(&["a", "b"], &[]));
-        assert_eq!(
-            memory.err(),
-            "revision 12: accepted by 1 of 2 proxies; waiting for b\n\
-             revision 12: accepted by all 2 proxies\n"
-        );
+        progress.finish(&mut terminal);
+        assert_eq!(memory.err(), "revision 12: accepted by all 2 proxies\n");
         assert!(progress.verdict().is_ok());
+    }
+
+    #[test]
+    fn a_log_gets_no_line_of_what_the_failure_says_better() {
+        let (mut terminal, memory) = captured();
+        let mut progress = Progress::new(12);
+        progress.show(&mut terminal, heard(&["a"], &["b"]));
+        progress.finish(&mut terminal);
+        assert_eq!(memory.err(), "");
+        assert_eq!(
+            progress.late(Duration::from_secs(2)),
+            "revision 12 is not everywhere after 2s: no answer from b"
+        );
     }
 
     #[test]
