@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::args::OutputArgs;
+use crate::client;
 use crate::context::{Context, Environment, Settings, with_scheme};
 use crate::failure::{Failure, Verdict};
 use crate::render::table::Columns;
@@ -79,6 +80,7 @@ fn run_on(args: &ConfigArgs, terminal: &mut Terminal, file: &Path) -> Result<Ver
         ConfigVerb::GetContexts(output) => show(terminal, &settings, *output)?,
         ConfigVerb::SetContext { name, server } => {
             let server = with_scheme(server);
+            client::endpoint(&server)?;
             let word = match settings.contexts.get(name) {
                 Some(_) => "changed",
                 None => "created",

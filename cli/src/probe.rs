@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
+use http::uri::InvalidUri;
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Collected, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::args::duration;
+use crate::context::with_scheme;
 use crate::failure::{Failure, Verdict};
 use crate::render::Terminal;
 
@@ -26,8 +28,8 @@ Examples:
   evenkeel probe http://127.0.0.1:9901/ready
   evenkeel probe --timeout 500ms http://127.0.0.1:18080/healthz")]
 pub(crate) struct ProbeArgs {
-    /// What to ask.
-    #[arg(value_name = "URL")]
+    /// What to ask; `http://` may be left out.
+    #[arg(value_name = "URL", value_parser = url)]
     url: Uri,
     /// How long it may take.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
@@ -39,12 +41,6 @@ pub(crate) struct ProbeArgs {
 
 /// Runs `probe`.
 pub(crate) async fn run(args: &ProbeArgs, terminal: &mut Terminal) -> Result<Verdict, Failure> {
-    if args.url.scheme_str() != Some("http") || args.url.host().is_none() {
-        return Err(Failure::Usage(format!(
-            "`{}` is not an http:// address",
-            args.url
-        )));
-    }
     let asked = tokio::time::timeout(args.timeout, ask(&args.url)).await;
     let (answer, verdict) = match asked {
         Err(_) => (format!("no answer within {:?}", args.timeout), Verdict::Bad),
@@ -56,6 +52,17 @@ pub(crate) async fn run(args: &ProbeArgs, terminal: &mut Terminal) -> Result<Ver
         terminal.note(format_args!("{}: {answer}", args.url));
     }
     Ok(verdict)
+}
+
+fn url(text: &str) -> Result<Uri, String> {
+    let url: Uri = with_scheme(text)
+        .parse()
+        .map_err(|error: InvalidUri| error.to_string())?;
+    if url.scheme_str() == Some("http") && url.host().is_some() {
+        Ok(url)
+    } else {
+        Err("only http:// is supported".to_owned())
+    }
 }
 
 fn said(status: StatusCode, body: &Bytes) -> String {
@@ -127,6 +134,16 @@ mod tests {
         let (verdict, said) = probed("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nLIVE").await;
         assert_eq!(verdict, Verdict::Good);
         assert!(said.ends_with("/ready: 200 OK LIVE\n"), "{said}");
+    }
+
+    #[test]
+    fn an_address_may_leave_out_what_it_can_only_be() {
+        assert_eq!(
+            url("127.0.0.1:9901/ready").unwrap(),
+            "http://127.0.0.1:9901/ready"
+        );
+        assert!(url("https://127.0.0.1/").is_err());
+        assert!(url("http://").is_err());
     }
 
     #[tokio::test]
