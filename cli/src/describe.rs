@@ -137,6 +137,7 @@ fn text(
         section(&mut text, "Effective", &columns.render(true));
     }
     if let Some(endpoints) = endpoints {
+        section(&mut text, "Health", &endpoints::health(endpoints));
         section(
             &mut text,
             "Endpoints",

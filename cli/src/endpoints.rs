@@ -73,6 +73,32 @@ fn addresses(terminal: &mut Terminal, answer: &ListEndpointsResponse) -> std::io
         .try_for_each(|address| terminal.line(address))
 }
 
+/// One line per proxy: how many endpoints it would choose from.
+pub(crate) fn health(answer: &ListEndpointsResponse) -> String {
+    let mut columns = Columns::new(&["PROXY", "HEALTHY", "NOTE"]);
+    for proxy in &answer.proxies {
+        let healthy = proxy.endpoints.iter().filter(|one| one.healthy).count();
+        let note = if proxy.panic {
+            "health is ignored: too few are healthy"
+        } else {
+            ""
+        };
+        columns.row([
+            proxy.proxy.clone(),
+            format!("{healthy} of {}", proxy.endpoints.len()),
+            note.to_owned(),
+        ]);
+    }
+    for silent in &answer.silent {
+        let note = "no answer in time";
+        columns.row([silent.clone(), String::new(), note.to_owned()]);
+    }
+    if columns.is_empty() {
+        return "no proxy told of endpoints".to_owned();
+    }
+    columns.render(true)
+}
+
 /// One line per endpoint and proxy.
 pub(crate) fn table(answer: &ListEndpointsResponse, wide: bool) -> Columns {
     let mut heading = vec![

@@ -1,6 +1,7 @@
 //! `evenkeel status`: every proxy, what it has, and what it refused.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use clap::Args;
 use evenkeel_shared::proto::v1::{ProxyStatus, StatusRequest, StatusResponse};
@@ -13,14 +14,23 @@ use crate::failure::{Failure, Verdict};
 use crate::render::table::Columns;
 use crate::render::{Format, RED, Terminal, YELLOW, json, styled, time};
 
+/// Time in which every proxy reports once; they do it every second.
+const NEXT_REPORT: Duration = Duration::from_millis(1100);
+/// How long after a change reports may speak of the time before it.
+const FRESH: Duration = Duration::from_secs(3);
+
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   evenkeel status
   evenkeel status -o wide
-  evenkeel status -o json")]
+  evenkeel status --check -o json")]
 pub(crate) struct StatusArgs {
+    /// Exit code 1 unless every connected proxy is ready and has the present
+    /// revision.
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
     #[command(flatten)]
@@ -30,10 +40,15 @@ pub(crate) struct StatusArgs {
 /// Runs `status`.
 pub(crate) async fn run(args: &StatusArgs, terminal: &mut Terminal) -> Result<Verdict, Failure> {
     let mut client = Client::connect(&args.server).await?;
-    let answer = client.api.status(StatusRequest {}).await;
-    let answer = answer
-        .map_err(|status| client.failure(&status))?
-        .into_inner();
+    let mut answer = ask(&mut client).await?;
+    if answer
+        .proxies
+        .iter()
+        .any(|proxy| is_doubtful(proxy, &answer, Timestamp::now()))
+    {
+        tokio::time::sleep(NEXT_REPORT).await;
+        answer = ask(&mut client).await?;
+    }
     match args.output.output {
         Format::Json => terminal.json(&json::value("StatusResponse", &answer)?)?,
         Format::Yaml => terminal.text(&json::yaml(&json::value("StatusResponse", &answer)?)?)?,
@@ -49,7 +64,30 @@ pub(crate) async fn run(args: &StatusArgs, terminal: &mut Terminal) -> Result<Ve
             terminal.text(&text)?;
         }
     }
+    let well = |proxy: &ProxyStatus| matches!(state(proxy), "synced" | "gone");
+    if args.check && !answer.proxies.iter().all(well) {
+        return Ok(Verdict::Bad);
+    }
     Ok(Verdict::Good)
+}
+
+async fn ask(client: &mut Client) -> Result<StatusResponse, Failure> {
+    let answer = client.api.status(StatusRequest {}).await;
+    Ok(answer
+        .map_err(|status| client.failure(&status))?
+        .into_inner())
+}
+
+/// Whether the report of a proxy may be older than what it answered on its
+/// configuration stream: it has accepted everything, only just, and the report
+/// knows nothing of it yet.
+fn is_doubtful(proxy: &ProxyStatus, answer: &StatusResponse, now: Timestamp) -> bool {
+    let is_fresh =
+        |time: Option<&prost_types::Timestamp>| time::is_near(now, time, FRESH.as_secs());
+    proxy.connected
+        && proxy.lag == 0
+        && proxy.report.as_ref().is_some_and(|report| !report.ready)
+        && (is_fresh(proxy.since.as_ref()) || is_fresh(answer.revision_time.as_ref()))
 }
 
 fn text(answer: &StatusResponse, wide: bool, headers: bool, now: Timestamp) -> String {
@@ -58,12 +96,14 @@ fn text(answer: &StatusResponse, wide: bool, headers: bool, now: Timestamp) -> S
         text.push_str(&headline(answer, now));
     }
     if answer.proxies.is_empty() {
-        text.push_str("no proxy has connected yet\n");
+        text.push_str("no proxy is connected\n");
         return text;
     }
     text.push_str(&table(&answer.proxies, wide, now).render(headers));
-    for proxy in &answer.proxies {
-        text.push_str(&troubles(proxy));
+    let troubles: String = answer.proxies.iter().map(troubles).collect();
+    if !troubles.is_empty() {
+        text.push('\n');
+        text.push_str(&troubles);
     }
     text
 }
@@ -73,9 +113,14 @@ fn headline(answer: &StatusResponse, now: Timestamp) -> String {
         None => String::new(),
         Some(time) => format!(", committed {} ago", time::age(now, Some(time))),
     };
+    let connected = || answer.proxies.iter().filter(|proxy| proxy.connected);
+    let current = connected().filter(|proxy| proxy.lag == 0).count();
     format!(
-        "revision {}{when}; control plane {} {}\n\n",
-        answer.revision, answer.control_plane_id, answer.server_version
+        "revision {}{when}; {current} of {} connected proxies have it; control plane {} {}\n\n",
+        answer.revision,
+        connected().count(),
+        answer.control_plane_id,
+        answer.server_version
     )
 }
 
@@ -94,7 +139,7 @@ fn table(proxies: &[ProxyStatus], wide: bool, now: Timestamp) -> Columns {
             proxy.cluster.clone(),
             state(proxy).to_owned(),
             proxy.revision.to_string(),
-            proxy.lag.to_string(),
+            behind(proxy.lag),
             time::age(now, proxy.since.as_ref()),
             proxy.rejections.len().to_string(),
             report
@@ -113,6 +158,14 @@ fn table(proxies: &[ProxyStatus], wide: bool, now: Timestamp) -> Columns {
         columns.row(cells);
     }
     columns
+}
+
+fn behind(revisions: u64) -> String {
+    match revisions {
+        0 => String::new(),
+        1 => "1 revision".to_owned(),
+        more => format!("{more} revisions"),
+    }
 }
 
 fn state(proxy: &ProxyStatus) -> &'static str {
@@ -204,18 +257,32 @@ mod tests {
             ..Rejection::default()
         });
         insta::assert_snapshot!(shown(vec![proxy("edge-1"), refusing]), @r"
-        revision 12, committed 42s ago; control plane cp-1 0.1.0
+        revision 12, committed 42s ago; 1 of 2 connected proxies have it; control plane cp-1 0.1.0
 
-        PROXY    CLUSTER   STATE      REVISION   LAG   SINCE   REFUSED   REQUESTS
-        edge-1   edge      synced     12         0     42s     0         4021
-        edge-2   edge      refusing   12         1     42s     1         4021
+        PROXY    CLUSTER   STATE      REVISION   LAG          SINCE   REFUSED   REQUESTS
+        edge-1   edge      synced     12         -            42s     0         4021
+        edge-2   edge      refusing   12         1 revision   42s     1         4021
+
         edge-2 refuses Listener web (revision 12): address in use
         ");
     }
 
     #[test]
+    fn a_report_from_before_the_change_is_doubted_until_the_next_one() {
+        let mut starting = proxy("edge-1");
+        starting.report = Some(ProxyReport::default());
+        let answer = StatusResponse::default();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert!(is_doubtful(&starting, &answer, at(1001)));
+        assert!(!is_doubtful(&starting, &answer, at(1010)));
+        starting.lag = 1;
+        assert!(!is_doubtful(&starting, &answer, at(1001)));
+        assert!(!is_doubtful(&proxy("edge-2"), &answer, at(1001)));
+    }
+
+    #[test]
     fn an_empty_fleet_says_so() {
-        assert!(shown(Vec::new()).ends_with("no proxy has connected yet\n"));
+        assert!(shown(Vec::new()).ends_with("no proxy is connected\n"));
     }
 
     #[test]

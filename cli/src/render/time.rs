@@ -11,6 +11,12 @@ pub(crate) fn age(now: Timestamp, then: Option<&prost_types::Timestamp>) -> Stri
     seconds(now.as_second().saturating_sub(then.seconds).max(0))
 }
 
+/// Whether `then` is less than `seconds` away from now; clocks of two machines
+/// may differ either way.
+pub(crate) fn is_near(now: Timestamp, then: Option<&prost_types::Timestamp>, seconds: u64) -> bool {
+    then.is_some_and(|then| now.as_second().abs_diff(then.seconds) < seconds)
+}
+
 /// The time in UTC, to the second. Empty if it is not given.
 pub(crate) fn at(time: Option<&prost_types::Timestamp>) -> String {
     time.and_then(|time| Timestamp::from_second(time.seconds).ok())
