@@ -132,6 +132,12 @@ impl Terminal {
         self.watched_err
     }
 
+    /// Whether a line can be rewritten: somebody watches standard error, and
+    /// the codes that move the cursor get through.
+    pub(crate) fn rewrites(&self) -> bool {
+        self.watched_err && self.err_has_colour()
+    }
+
     /// Whether standard error keeps colours.
     pub(crate) fn err_has_colour(&self) -> bool {
         !matches!(self.err.current_choice(), ColorChoice::Never)

@@ -120,7 +120,7 @@ impl Progress {
     fn show(&mut self, terminal: &mut Terminal, response: WaitResponse) {
         self.last = response;
         let line = self.line();
-        if terminal.watched_err() && line != self.shown {
+        if terminal.rewrites() && line != self.shown {
             terminal.replace(&line);
             self.shown = line;
         }
@@ -151,7 +151,7 @@ impl Progress {
     fn finish(&self, terminal: &mut Terminal) {
         if !self.shown.is_empty() {
             terminal.note("");
-        } else if !terminal.watched_err() && self.verdict().is_ok() {
+        } else if !terminal.rewrites() && self.verdict().is_ok() {
             terminal.note(self.line());
         }
     }
