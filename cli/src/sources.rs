@@ -27,8 +27,8 @@ const STDIN: &str = "<stdin>";
 /// Which files.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Files {
-    /// File or directory (with all .yaml, .yml and .json below it) to read;
-    /// `-` is standard input. May be given several times.
+    /// File or directory (with all .yaml, .yml and .json below it that are not
+    /// hidden) to read; `-` is standard input. May be given several times.
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 }
@@ -185,11 +185,18 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Fa
         .map_err(|error| unreadable(&name, &error))?;
     entries.sort();
     for entry in entries {
-        if entry.is_dir() || is_document(&entry) {
+        if !is_hidden(&entry) && (entry.is_dir() || is_document(&entry)) {
             collect(&entry, depth + 1, files)?;
         }
     }
     Ok(())
+}
+
+/// Not meant to be looked at: a repository's `.git`, or the directory behind a
+/// mounted `ConfigMap`, which holds each of its files a second time.
+fn is_hidden(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 fn is_document(path: &Path) -> bool {
@@ -244,6 +251,7 @@ mod tests {
         let directory = written(&[
             ("b.yaml", cluster("b")),
             ("a/deep/a.yml", cluster("a")),
+            ("..data/b.yaml", cluster("b")),
             ("notes.txt", "kind: [".to_owned()),
         ]);
         let sources = Sources::read(&files(directory.path())).unwrap();
