@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::failure::{Failure, Verdict};
-use crate::render::{Format, Terminal, fault};
+use crate::render::{Format, Terminal, fault, json as proto_json};
 use crate::sources::{Files, Sources};
 
 /// Arguments of `validate`.
@@ -31,12 +31,16 @@ pub(crate) fn run(args: &ValidateArgs, terminal: &mut Terminal) -> Result<Verdic
     let whole = !args.partial && faults.is_empty();
     faults.extend(sources.check(whole));
     let count = sources.documents.len();
-    if args.output == Format::Json {
+    if matches!(args.output, Format::Json | Format::Yaml) {
         let mut value = json!({ "valid": faults.is_empty(), "resources": count });
         if !faults.is_empty() {
             value["faults"] = fault::as_json(&Failure::Invalid(faults.clone()))["faults"].take();
         }
-        terminal.json(&value)?;
+        if args.output == Format::Json {
+            terminal.json(&value)?;
+        } else {
+            terminal.text(&proto_json::yaml(&value)?)?;
+        }
         let verdict = if faults.is_empty() {
             Verdict::Good
         } else {
