@@ -16,7 +16,7 @@ use crate::endpoints;
 use crate::failure::{Failure, Verdict};
 use crate::kind;
 use crate::render::table::Columns;
-use crate::render::{BOLD, Format, RED, Terminal, json, resource, styled, time};
+use crate::render::{BOLD, Format, RED, Terminal, json, one_line, resource, styled, time};
 
 /// Arguments of `describe`.
 #[derive(Debug, Args)]
@@ -138,11 +138,10 @@ fn text(
     }
     if let Some(endpoints) = endpoints {
         section(&mut text, "Health", &endpoints::health(endpoints));
-        section(
-            &mut text,
-            "Endpoints",
-            &endpoints::table(endpoints, false).render(true),
-        );
+        let table = endpoints::table(endpoints, false);
+        if !table.is_empty() {
+            section(&mut text, "Endpoints", &table.render(true));
+        }
     }
     if let Some(resource) = &answer.resource {
         section(&mut text, "Document", &resource::yaml(resource));
@@ -158,11 +157,11 @@ fn changed(revision: Option<&Revision>, now: Timestamp) -> String {
         "revision {}, {} ago by {}",
         revision.revision,
         time::age(now, revision.time.as_ref()),
-        revision.author
+        one_line(&revision.author)
     );
     if !revision.message.is_empty() {
         text.push_str(": ");
-        text.push_str(&revision.message);
+        text.push_str(&one_line(&revision.message));
     }
     text
 }

@@ -149,6 +149,14 @@ pub(crate) fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// Text of somebody else on one line: a message or a proxy's words must neither
+/// break a table nor move the cursor.
+pub(crate) fn one_line(text: &str) -> String {
+    let parts = text.split(char::is_control);
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
+}
+
 #[cfg(test)]
 pub(crate) mod testing {
     //! A terminal whose outputs can be read.
@@ -206,6 +214,12 @@ pub(crate) mod testing {
         let (mut terminal, memory) = captured();
         terminal.line(styled(RED, "gone")).unwrap();
         assert_eq!(memory.out(), "gone\n");
+    }
+
+    #[test]
+    fn what_others_wrote_stays_on_its_line() {
+        assert_eq!(one_line("spring\r\nsale\n"), "spring sale");
+        assert_eq!(one_line("\x1b[2Jgone\u{9b}2J"), "[2Jgone 2J");
     }
 
     #[test]

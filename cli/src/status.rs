@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::context::ServerArgs;
 use crate::failure::{Failure, Verdict};
 use crate::render::table::Columns;
-use crate::render::{Format, RED, Terminal, YELLOW, json, styled, time};
+use crate::render::{Format, RED, Terminal, YELLOW, json, one_line, styled, time};
 
 /// Time in which every proxy reports once; they do it every second.
 const NEXT_REPORT: Duration = Duration::from_millis(1100);
@@ -191,14 +191,18 @@ fn troubles(proxy: &ProxyStatus) -> String {
         && !report.held.is_empty()
     {
         let label = styled(YELLOW, "holds back");
-        let _ = writeln!(text, "{} {label}: {}", proxy.id, report.held);
+        let _ = writeln!(text, "{} {label}: {}", proxy.id, one_line(&report.held));
     }
     for one in &proxy.rejections {
         let label = styled(RED, "refuses");
         let _ = writeln!(
             text,
             "{} {label} {} {} (revision {}): {}",
-            proxy.id, one.r#type, one.name, one.revision, one.detail
+            proxy.id,
+            one.r#type,
+            one.name,
+            one.revision,
+            one_line(&one.detail)
         );
     }
     text

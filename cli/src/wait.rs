@@ -10,7 +10,7 @@ use crate::args::duration;
 use crate::client::Client;
 use crate::context::ServerArgs;
 use crate::failure::{Failure, Verdict};
-use crate::render::{Format, GREEN, Terminal, json, styled};
+use crate::render::{Format, GREEN, Terminal, json, one_line, styled};
 
 /// Arguments of `wait`.
 #[derive(Debug, Args)]
@@ -193,7 +193,11 @@ fn refusal(rejection: &Rejection) -> String {
         (kind, "") => format!(" {kind}"),
         (kind, name) => format!(" {kind} {name}"),
     };
-    format!("{} refused{what}: {}", rejection.proxy, rejection.detail)
+    format!(
+        "{} refused{what}: {}",
+        rejection.proxy,
+        one_line(&rejection.detail)
+    )
 }
 
 /// A few names; the rest is counted.

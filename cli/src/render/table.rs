@@ -5,7 +5,7 @@ use std::io;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 
-use crate::render::Terminal;
+use crate::render::{Terminal, one_line};
 
 /// A table under construction.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Columns {
             if cell.is_empty() {
                 "-".to_owned()
             } else {
-                cell
+                one_line(&cell)
             }
         }));
     }
@@ -80,6 +80,13 @@ mod tests {
             columns.render(true),
             "NAME           HOSTS\nshop           2\ncatalogue-eu   -\n"
         );
+    }
+
+    #[test]
+    fn a_row_is_one_line() {
+        let mut columns = Columns::new(&["MESSAGE"]);
+        columns.row(["two\nlines".to_owned()]);
+        assert_eq!(columns.render(false), "two lines\n");
     }
 
     #[test]
