@@ -27,7 +27,7 @@ pub(crate) struct ChangeArgs {
     /// Why the change is made; shown by `history`.
     #[arg(short, long, value_name = "TEXT", default_value = "")]
     pub(crate) message: String,
-    /// Who makes it [default: $USER@host]
+    /// Who makes it (default: $USER@host).
     #[arg(long, value_name = "WHO")]
     pub(crate) author: Option<String>,
     /// The revision the change is made for; if there is a newer one, nothing

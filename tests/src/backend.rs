@@ -82,7 +82,7 @@ impl Backend {
     /// # Errors
     /// If no port can be bound.
     pub async fn start(name: &str, mode: Mode) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = TcpListener::bind(crate::process::free_address()?).await?;
         let address = listener.local_addr()?;
         let books = Arc::new(Books::default());
         let (sender, receiver) = watch::channel(mode);

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -30,13 +31,31 @@ pub fn binary() -> anyhow::Result<PathBuf> {
     Ok(binary)
 }
 
-/// A port of 127.0.0.1 that was free a moment ago. Listeners of the proxies are
-/// named in the configuration, so they cannot be 0.
+/// Below the range from which the system takes ports for outgoing connections,
+/// so that none of them can take a port between its choice and its use.
+const PORTS: std::ops::Range<u32> = 10_240..32_000;
+
+/// Counts the ports that this process was given.
+static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
+
+/// A free port of 127.0.0.1, another one at each call. Listeners of the proxies
+/// are named in the configuration, so their ports cannot be 0.
 ///
 /// # Errors
 /// If there is none.
 pub fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    let size = PORTS.end - PORTS.start;
+    // Two processes begin far apart.
+    let start = std::process::id().wrapping_mul(7_919);
+    for _ in 0..size {
+        let step = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + start.wrapping_add(step) % size;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port)?));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no port is free")
 }
 
 /// A process that is killed when dropped.

@@ -5,14 +5,14 @@ use std::net::TcpListener;
 use evenkeel_tests::backend::Mode;
 use evenkeel_tests::client::Client;
 use evenkeel_tests::config;
-use evenkeel_tests::process::{eventually, text_of};
+use evenkeel_tests::process::{eventually, free_address, text_of};
 
 use crate::{SOON, Small};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_listener_is_shown_and_thaws_while_the_rest_is_live() {
     let small = Small::start([Mode::Serve, Mode::Serve]).await.unwrap();
-    let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
+    let occupied = TcpListener::bind(free_address().unwrap()).unwrap();
     let address = occupied.local_addr().unwrap();
 
     let push = [
