@@ -137,7 +137,8 @@ pub async fn run(
     tasks.spawn(stream.run());
     tasks.spawn(common.health(triggers, seed).run());
     tasks.spawn(common.fleet(&args, admin_address).run());
-    let admin = common.admin(&args, applier.clone(), &telemetry);
+    let sources = telemetry.sources(&common, &shared);
+    let admin = common.admin(&args, applier.clone(), sources);
     tasks.spawn(serve_admin(listener, admin, common.ending.clone()));
     info!(node = common.node, admin = %admin_address, workers = common.workers, "proxy started");
     ready(Addresses {
@@ -290,7 +291,7 @@ impl Common {
         &self,
         args: &ProxyArgs,
         applier: crate::xds::applier::Handle,
-        telemetry: &Telemetry,
+        sources: Sources,
     ) -> Admin {
         Admin {
             node: self.node.clone(),
@@ -301,7 +302,7 @@ impl Common {
             status: Arc::clone(&self.status),
             addresses: Arc::clone(&self.addresses),
             applier,
-            metrics: metrics::registry(telemetry.sources(self)),
+            metrics: metrics::registry(sources),
             clock: self.clock,
             draining: self.draining.clone(),
             quit: self.quit.clone(),
@@ -345,10 +346,11 @@ impl Telemetry {
         Ok(telemetry)
     }
 
-    fn sources(&self, common: &Common) -> Sources {
+    fn sources(&self, common: &Common, workers: &WorkerShared) -> Sources {
         Sources {
             current: Arc::clone(&common.current),
             status: Arc::clone(&common.status),
+            workers: Arc::clone(&workers.counts),
             sink: Arc::clone(&self.sink),
             log_lost: Arc::clone(&self.log_lost),
             spans_lost: Arc::clone(&self.spans_lost),

@@ -95,7 +95,7 @@ pub struct WorkerShared {
     /// Settings of the process.
     pub settings: Settings,
     /// What each worker counts of itself.
-    pub counts: Sharded<WorkerCounts>,
+    pub counts: Arc<Sharded<WorkerCounts>>,
     /// Asks all workers to give up connections that others wait for.
     pub(crate) pressure: Pressure,
 }
@@ -115,7 +115,7 @@ impl WorkerShared {
             triggers,
             sink,
             settings: Settings::default(),
-            counts: Sharded::new(workers),
+            counts: Arc::new(Sharded::new(workers)),
             pressure: Pressure::default(),
         }
     }

@@ -12,13 +12,15 @@ use prometheus_client::registry::Registry;
 
 use crate::clock::Clock;
 use crate::runtime::snapshot::Snapshot;
-use crate::telemetry::counters::LATENCY_BOUNDS;
+use crate::telemetry::counters::{LATENCY_BOUNDS, Sharded};
 use crate::telemetry::sink::Sink;
+use crate::worker::WorkerCounts;
 use crate::xds::view::{ConfigView, Status};
 
 mod clusters;
 mod listeners;
 mod process;
+mod workers;
 
 /// Where the numbers come from.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Sources {
     pub current: Arc<ArcSwap<Snapshot>>,
     /// The configuration side.
     pub status: Arc<Status>,
+    /// What each worker counts of itself.
+    pub workers: Arc<Sharded<WorkerCounts>>,
     /// Counts dropped records.
     pub sink: Arc<Sink>,
     /// Log lines that could not be written.
@@ -100,6 +104,7 @@ pub fn all() -> impl Iterator<Item = &'static Metric> {
     listeners::METRICS
         .iter()
         .chain(clusters::METRICS)
+        .chain(workers::METRICS)
         .chain(process::METRICS)
 }
 
@@ -221,9 +226,13 @@ mod tests {
 
     #[test]
     fn an_idle_proxy_can_be_scraped() {
+        let workers: Arc<Sharded<WorkerCounts>> = Arc::new(Sharded::new(2));
+        workers.of(0).panics.store(1, Ordering::Relaxed);
+        workers.of(1).panics.store(2, Ordering::Relaxed);
         let sources = Sources {
             current: Arc::default(),
             status: Arc::default(),
+            workers: Arc::clone(&workers),
             sink: Arc::new(Sink::closed()),
             log_lost: Arc::default(),
             spans_lost: Arc::default(),
@@ -232,6 +241,7 @@ mod tests {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry(sources)).unwrap();
         assert!(text.contains("evenkeel_ready 0"), "{text}");
+        assert!(text.contains("evenkeel_panics_total 3"), "{text}");
         assert!(
             text.contains("evenkeel_xds_nacks_total{type=\"Cluster\"} 0"),
             "{text}"
