@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel_shared::ir;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, LOCATION, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
 
@@ -96,6 +98,11 @@ impl Answer {
     ) -> Self {
         let (parts, incoming) = response.into_parts();
         let mut headers = parts.headers;
+        // The encoding counts, and what the length said would cut the answer
+        // for whoever goes by it (RFC 9112, section 6.3).
+        if headers.contains_key(TRANSFER_ENCODING) {
+            headers.remove(CONTENT_LENGTH);
+        }
         hop::strip(&mut headers);
         headers.remove(http::header::TE);
         let streaming = Streaming::new(incoming, (lease, held), source, limits);
