@@ -3,6 +3,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod connection;
+mod framing;
 mod http1;
 mod http2;
 pub(crate) mod io;

@@ -48,12 +48,13 @@ enum End {
 /// Serves a connection to its end.
 pub(super) async fn serve(
     conn: Rc<Conn>,
-    io: ClientIo,
+    mut io: ClientIo,
     mut alarm: Alarm,
     mut phase: watch::Receiver<Phase>,
 ) {
     let shared = Rc::clone(&conn);
     let service = service_fn(move |request| Box::pin(proxy::handle(Rc::clone(&shared), request)));
+    io.expect_requests();
     let mut http = builder(&conn).serve_connection(TokioIo::new(io), service);
     let mut told = false;
     let end = loop {
@@ -86,10 +87,11 @@ pub(super) async fn serve(
     match end {
         End::Done(Ok(())) => match conn.tunnel.take() {
             Some(tunnel) => {
+                io.expect_anything();
                 io.put_back(parts.read_buf);
                 tunnel.run(io, phase).await;
             }
-            None => close(io, false).await,
+            None => close(io, conn.watch.is_distrusted()).await,
         },
         End::Done(Err(error)) => {
             count_refusal(&conn, &error);

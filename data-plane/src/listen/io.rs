@@ -1,15 +1,17 @@
 //! A client's socket: what was read while its protocol was guessed comes first,
-//! and the connection's [`Watch`] hears of every byte.
+//! and the connection's [`Watch`] hears of every byte, and of requests whose
+//! length is ambiguous.
 
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::listen::framing::Framing;
 use crate::listen::watch::Watch;
 
 /// What an HTTP/2 client sends first (RFC 9113, section 3.4).
@@ -21,6 +23,8 @@ pub(crate) struct ClientIo {
     first: Bytes,
     stream: TcpStream,
     watch: Rc<Watch>,
+    /// While requests of HTTP/1.1 are read.
+    framing: Option<Framing>,
 }
 
 impl ClientIo {
@@ -30,6 +34,28 @@ impl ClientIo {
             first: Bytes::new(),
             stream,
             watch,
+            framing: None,
+        }
+    }
+
+    /// What is read from now on are requests of HTTP/1.1.
+    pub(crate) fn expect_requests(&mut self) {
+        self.framing = Some(Framing::new());
+    }
+
+    /// What is read from now on is of another protocol.
+    pub(crate) fn expect_anything(&mut self) {
+        self.framing = None;
+    }
+
+    /// Bytes go up.
+    fn note(&mut self, bytes: &[u8]) {
+        let found = self
+            .framing
+            .as_mut()
+            .and_then(|framing| framing.read(bytes));
+        if let Some(request) = found {
+            self.watch.distrust(request);
         }
     }
 
@@ -69,14 +95,16 @@ impl AsyncRead for ClientIo {
     ) -> Poll<io::Result<()>> {
         if !self.first.is_empty() {
             let length = self.first.len().min(buffer.remaining());
-            buffer.put_slice(&self.first[..length]);
-            self.first.advance(length);
+            let first = self.first.split_to(length);
+            buffer.put_slice(&first);
+            self.note(&first);
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if polled.is_ready() && buffer.filled().len() > before {
             self.watch.on_bytes();
+            self.note(&buffer.filled()[before..]);
         }
         polled
     }

@@ -41,6 +41,8 @@ pub(crate) struct Watch {
     /// Whether to end without a proper close, because what was sent would look
     /// complete.
     reset: Cell<bool>,
+    /// The first request whose length is ambiguous, counted from 1.
+    distrusted: Cell<Option<u64>>,
 }
 
 /// Why a connection is ended.
@@ -66,6 +68,7 @@ impl Watch {
             stalled_since: Cell::new(None),
             draining_since: Cell::new(None),
             reset: Cell::new(false),
+            distrusted: Cell::new(None),
         }
     }
 
@@ -122,6 +125,17 @@ impl Watch {
     /// Whether it is to end with a reset.
     pub(crate) fn is_reset(&self) -> bool {
         self.reset.get()
+    }
+
+    /// From this request on, counted from 1, it is not clear where requests end.
+    pub(crate) fn distrust(&self, request: u64) {
+        self.distrusted.set(Some(request));
+    }
+
+    /// Whether it is unclear where the latest request ends.
+    pub(crate) fn is_distrusted(&self) -> bool {
+        let first = self.distrusted.get();
+        first.is_some_and(|first| self.requests.get() >= first)
     }
 
     /// When it is to be ended, as things stand.

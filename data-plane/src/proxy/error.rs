@@ -1,7 +1,7 @@
 //! What can go wrong with a request, and the answer to each.
 
 use evenkeel_shared::ir;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 
 use crate::limit::{Verdict, fields};
@@ -20,6 +20,9 @@ pub(crate) const REASON: HeaderName = HeaderName::from_static("x-evenkeel-reason
 pub(crate) enum ProxyError {
     /// It broke the rules of HTTP, or of this proxy.
     BadRequest(&'static str),
+    /// How long it is can be read in two ways; nothing that follows on its
+    /// connection can be believed.
+    AmbiguousLength,
     /// Its method is never served.
     MethodRefused,
     /// No route takes it.
@@ -62,6 +65,11 @@ impl ProxyError {
         use StatusCode as S;
         let (status, reason, text) = match self {
             Self::BadRequest(text) => (S::BAD_REQUEST, Reason::BadRequest, *text),
+            Self::AmbiguousLength => (
+                S::BAD_REQUEST,
+                Reason::BadRequest,
+                "the length of the request is ambiguous",
+            ),
             Self::MethodRefused => (
                 S::METHOD_NOT_ALLOWED,
                 Reason::BadRequest,
@@ -129,8 +137,12 @@ impl ProxyError {
             CONTENT_TYPE,
             HeaderValue::from_static("text/plain; charset=utf-8"),
         );
-        if let Self::RateLimited(fields) = self {
-            fields.add_to(&mut headers);
+        match self {
+            Self::RateLimited(fields) => fields.add_to(&mut headers),
+            Self::AmbiguousLength => {
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
         }
         let mut response = Response::new(AnswerBody::text(reply.text.into(), live));
         *response.status_mut() = reply.status;
@@ -258,6 +270,7 @@ mod tests {
         let limited = || ProxyError::RateLimited(LimitFields::default());
         let table = [
             (ProxyError::BadRequest("x"), 400, "bad-request"),
+            (ProxyError::AmbiguousLength, 400, "bad-request"),
             (ProxyError::MethodRefused, 405, "bad-request"),
             (ProxyError::NoRoute, 404, "no-route"),
             (ProxyError::NoCluster, 503, "no-cluster"),

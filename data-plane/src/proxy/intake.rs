@@ -43,6 +43,9 @@ impl Intake {
     /// Checks a request.
     pub(crate) fn check(live: &mut Live, request: Request<Incoming>) -> Result<Self, ProxyError> {
         let (parts, body) = request.into_parts();
+        if live.conn.watch.is_distrusted() {
+            return Err(ProxyError::AmbiguousLength);
+        }
         if parts.method == Method::CONNECT {
             return Err(ProxyError::MethodRefused);
         }

@@ -207,3 +207,61 @@ async fn a_trace_goes_on() {
     assert!(seen.contains("tracestate: a=b\r\n"), "{seen}");
     assert!(!seen.contains("00f067aa0ba902b7"), "{seen}");
 }
+
+#[tokio::test]
+async fn a_request_of_ambiguous_length_is_refused_and_its_connection_closed() {
+    let backend = Backend::answering(OK).await;
+    let proxy = Plan::to(&[backend.address]).start();
+    let smuggled = "GET /admin HTTP/1.1\r\nhost: a\r\n\r\n";
+    for fields in [
+        "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
+        "transfer-encoding: gzip, chunked\r\n",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        "content-length: 5\r\ncontent-length: 6\r\n",
+    ] {
+        let mut client = proxy.client().await;
+        let request = format!("POST / HTTP/1.1\r\nhost: a\r\n{fields}\r\n0\r\n\r\n{smuggled}");
+        client.write(&request).await;
+        let (answer, reset) = client.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{fields:?}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        assert!(!reset, "{fields:?}: a reset may overtake the answer");
+    }
+    assert_eq!(backend.requests(), 0);
+}
+
+#[tokio::test]
+async fn an_ambiguous_length_is_found_behind_other_requests() {
+    let backend = Backend::answering(OK).await;
+    let proxy = Plan::to(&[backend.address]).start();
+    let mut client = proxy.client().await;
+    let chunked = "PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n\
+        4\r\nabcd\r\n0\r\n\r\n";
+    let sized = "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc";
+    let bad = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\
+        transfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    client
+        .write(&[chunked, sized, GET, bad, GET].concat())
+        .await;
+    let (answers, _) = client.rest().await;
+    assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 3, "{answers}");
+    assert_eq!(answers.matches("HTTP/1.1 400 ").count(), 1, "{answers}");
+    assert_eq!(backend.requests(), 3);
+}
+
+#[tokio::test]
+async fn an_answer_of_ambiguous_length_goes_on_with_one_length() {
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n\
+        5\r\nhello\r\n0\r\n\r\n";
+    let backend = Backend::answering(answer).await;
+    let proxy = Plan::to(&[backend.address]).start();
+    let mut client = proxy.client().await;
+    client.write(GET).await;
+    let head = client.head().await;
+    assert!(
+        !(head.contains("content-length") && head.contains("transfer-encoding")),
+        "{head}"
+    );
+    assert!(!head.contains("content-length: 3"), "{head}");
+}
