@@ -258,6 +258,35 @@ async fn an_address_that_cannot_be_bound_is_refused_in_the_system_s_words() {
 }
 
 #[tokio::test]
+async fn an_address_that_comes_free_is_bound_without_a_new_version() {
+    let state = tempfile::tempdir().unwrap();
+    let backend = backend().await;
+    let (address, mut streams) = control_plane().await;
+    let proxy = Proxy::start(address, state.path()).await;
+    let mut stream = streams.recv().await.unwrap();
+    configure(&mut stream, backend).await;
+    let occupied = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = occupied.local_addr().unwrap().port();
+    let moved = [Resource::Listener(listener("edge", port))];
+    let pushed = response(ResourceType::Listener, 2, &moved, &[]);
+    let detail = stream.push(pushed.clone()).await.error_detail.unwrap();
+    assert!(detail.message.contains("in use"), "{detail:?}");
+
+    drop(occupied);
+    let asked = stream.next().await;
+    assert_eq!(asked.type_url, ResourceType::Listener.type_url());
+    assert_eq!(asked.resource_names_subscribe, ["edge"]);
+    let again = DeltaDiscoveryResponse {
+        nonce: "again".to_owned(),
+        ..pushed
+    };
+    stream.accepts(again).await;
+    let edge = SocketAddr::from(([127, 0, 0, 1], port));
+    assert_eq!(exchange(edge, "GET /api").await.0, 200);
+    proxy.stop().await;
+}
+
+#[tokio::test]
 async fn a_mass_removal_waits_for_a_person() {
     let state = tempfile::tempdir().unwrap();
     let backend = backend().await;

@@ -20,13 +20,18 @@ use crate::clock::Clock;
 use crate::runtime::build::{Builder, Staged};
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::access_log::LogTargets;
+use crate::tick::Tick;
 use crate::xds::cache::{Image, Writer};
 use crate::xds::doors::{Doors, Ports};
 use crate::xds::session::{Session, Step};
+use crate::xds::state::Key;
 use crate::xds::view::{ConfigView, HeldBack, Status};
 
 /// How often old snapshots are looked at, when nothing else happens.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// How often it is tried whether a listener that could not be bound can be.
+pub const REBIND_EVERY: Duration = Duration::from_secs(2);
 
 /// How many requests may wait for a stream; a server that does not read so many
 /// is given up.
@@ -98,6 +103,8 @@ struct Worker<P: Ports> {
     requests: Option<mpsc::Sender<DeltaDiscoveryRequest>>,
     /// Old snapshots that somebody may still hold.
     old: Vec<Arc<Snapshot>>,
+    /// When it was last tried to bind what could not be bound.
+    tried: Tick,
 }
 
 impl<P: Ports> Applier<P> {
@@ -119,6 +126,7 @@ impl<P: Ports> Applier<P> {
             parts: self,
             requests: None,
             old: Vec::new(),
+            tried: Tick::default(),
         };
         let thread = std::thread::Builder::new()
             .name("evenkeel-config".to_owned())
@@ -165,15 +173,26 @@ impl<P: Ports> Applier<P> {
     fn build(&mut self, step: &mut Step) -> Option<Staged> {
         let mut abandoned = false;
         loop {
-            let mut faults = self.doors.prepare(step.held());
-            match self.builder.stage(step.active(), step.version()) {
-                Ok(staged) if faults.is_empty() => return Some(staged),
-                Ok(_) => {}
-                Err(unbuildable) => faults.extend(unbuildable),
-            }
+            let unbound = self.doors.prepare(step.held());
+            let staged = self.builder.stage(step.active(), step.version());
+            let unbuildable = match staged {
+                Ok(staged) if unbound.is_empty() => return Some(staged),
+                Ok(_) => Vec::new(),
+                Err(unbuildable) => unbuildable,
+            };
             let mut progress = false;
-            for (key, reasons) in faults {
-                progress |= step.reject(&key, reasons);
+            for (key, reasons) in unbound {
+                progress |= step.put_off(&key, reasons);
+            }
+            for (key, reasons) in unbuildable {
+                // Another listener has it, and may leave.
+                let taken = key.kind == ResourceType::Listener
+                    && reasons.iter().all(|fault| fault.path == "address");
+                progress |= if taken {
+                    step.put_off(&key, reasons)
+                } else {
+                    step.reject(&key, reasons)
+                };
             }
             if progress {
                 continue;
@@ -184,6 +203,20 @@ impl<P: Ports> Applier<P> {
             abandoned = true;
             step.abandon("cannot be built".to_owned());
         }
+    }
+
+    /// What can be accepted because an address has come free; `None` if nothing.
+    fn rebind(&mut self) -> Option<Step> {
+        let doors = &mut self.doors;
+        let unbound = self.session.unbound();
+        let free: Vec<Key> = unbound
+            .filter(|(_, listener)| doors.is_free(&listener.name, listener.address))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in &free {
+            info!(listener = %key.name, "the address has come free");
+        }
+        self.session.retry(&free)
     }
 
     /// Shows the configuration as it stands.
@@ -227,6 +260,12 @@ impl<P: Ports> Worker<P> {
             let now = self.parts.clock.now();
             if let Some(step) = self.parts.session.expire(now) {
                 self.step(step);
+            }
+            if now.since(self.tried) >= REBIND_EVERY {
+                self.tried = now;
+                if let Some(step) = self.parts.rebind() {
+                    self.step(step);
+                }
             }
             // Old snapshots end here and not on a worker.
             self.old.retain(|snapshot| Arc::strong_count(snapshot) > 1);

@@ -91,6 +91,15 @@ impl<P: Ports> Doors<P> {
         refused
     }
 
+    /// Whether a listener that could not be bound could be by now. Nothing is
+    /// kept bound: what is accepted later is bound then.
+    pub fn is_free(&mut self, listener: &ListenerName, address: SocketAddr) -> bool {
+        let taken = |(name, served): (&ListenerName, &SocketAddr)| {
+            name != listener && *served == address && address.port() != 0
+        };
+        !self.shut && !self.served.iter().any(taken) && self.ports.bind(listener, address).is_ok()
+    }
+
     /// Serves what is in force, and closes the rest of what was served. To be
     /// called after the swap.
     pub fn settle(&mut self, active: &Active) {
@@ -211,6 +220,20 @@ mod tests {
         assert_eq!(refused[0].0.to_string(), "Listener/edge");
         let reason = &refused[0].1[0].reason;
         assert_eq!(reason, "cannot bind 127.0.0.1:9: permission denied");
+    }
+
+    #[test]
+    fn an_address_is_free_if_it_can_be_bound_and_no_other_listener_has_it() {
+        let mut doors = Doors::new(Notes::default());
+        doors.prepare(&held(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]));
+        let other = ListenerName::new("other");
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        assert!(doors.is_free(&other, address(2)));
+        assert!(!doors.is_free(&other, address(1)));
+        assert!(!doors.is_free(&other, address(9)));
+        doors.shut();
+        assert!(!doors.is_free(&other, address(2)));
     }
 
     #[test]

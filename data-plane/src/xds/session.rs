@@ -18,11 +18,12 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 };
 use envoy_types::pb::google::rpc::Status;
 use evenkeel_shared::error::Invalid;
+use evenkeel_shared::ir;
 use evenkeel_shared::xds::ResourceType;
 
 use crate::tick::Tick;
 use crate::xds::guard::Usage;
-use crate::xds::state::{Accepted, Active, Held, Key, wanted};
+use crate::xds::state::{Accepted, Active, Held, Key, Value, wanted};
 
 mod read;
 mod step;
@@ -107,6 +108,8 @@ struct State {
     missing: BTreeSet<Key>,
     rejected: BTreeMap<Key, Rejected>,
     pending: Option<Pending>,
+    /// Listeners that were refused only because their address is not free.
+    unbound: BTreeMap<Key, Accepted>,
     usage: Usage,
     revisions: Revisions,
     version: Arc<str>,
@@ -150,6 +153,15 @@ impl Session {
         self.state.pending.as_ref()
     }
 
+    /// The listeners that were refused only because their address is not free.
+    pub fn unbound(&self) -> impl Iterator<Item = (&Key, &ir::Listener)> {
+        let unbound = self.state.unbound.iter();
+        unbound.filter_map(|(key, accepted)| match &accepted.value {
+            Value::Listener(listener) => Some((key, listener.as_ref())),
+            _ => None,
+        })
+    }
+
     /// The control plane's word for the whole configuration, as last seen.
     pub fn version(&self) -> &Arc<str> {
         &self.state.version
@@ -163,6 +175,7 @@ impl Session {
         self.stream = Some(Stream::default());
         self.state.rejected.clear();
         self.state.pending = None;
+        self.state.unbound.clear();
         let mut requests: Vec<DeltaDiscoveryRequest> = [
             ResourceType::RemovalGrant,
             ResourceType::Cluster,
@@ -215,6 +228,12 @@ impl Session {
     pub fn confirm(&self) -> Option<Step> {
         let pending = self.state.pending.clone()?;
         Some(Step::confirm(self, pending))
+    }
+
+    /// What it would change to accept these of [`Self::unbound`] after all; `None`
+    /// if there are none.
+    pub fn retry(&self, free: &[Key]) -> Option<Step> {
+        (!free.is_empty()).then(|| Step::retry(self, free))
     }
 
     /// Makes a step so. Returns what to send: the ACK or NACK, and requests for

@@ -80,8 +80,20 @@ impl Step {
             None => self.state.held.remove(key),
         }
         self.note_rejected(key, now.version, faults);
+        self.thawed.remove(key);
         self.settle();
         true
+    }
+
+    /// Refuses a listener whose address is not free, like [`Self::reject`], and
+    /// keeps it for [`Session::retry`].
+    pub fn put_off(&mut self, key: &Key, faults: Vec<Invalid>) -> bool {
+        let unbound = self.state.held.get(key.kind, &key.name).cloned();
+        let changed = self.reject(key, faults);
+        if let Some(unbound) = unbound {
+            self.state.unbound.insert(key.clone(), unbound);
+        }
+        changed
     }
 
     /// Gives the whole step up: everything stays as it was.
@@ -153,6 +165,19 @@ impl Step {
         step
     }
 
+    pub(super) fn retry(session: &Session, free: &[Key]) -> Self {
+        let mut step = Self::new(session);
+        for key in free {
+            if let Some(accepted) = step.state.unbound.remove(key) {
+                step.state.rejected.remove(key);
+                step.state.held.insert(key, accepted);
+                step.thawed.insert(key.clone());
+            }
+        }
+        step.settle();
+        step
+    }
+
     fn new(session: &Session) -> Self {
         Self {
             state: session.state.clone(),
@@ -191,6 +216,9 @@ impl Step {
             }
             let known = self.state.held.get(kind, &key.name).is_some();
             let first = touched.insert(key.clone());
+            if !matches!(body, Ok(None)) {
+                self.state.unbound.remove(&key);
+            }
             match body {
                 _ if !first => {
                     changes.remove(&key);
@@ -239,6 +267,7 @@ impl Step {
         for (key, change) in &changes {
             if matches!(change, Change::Remove) {
                 self.state.rejected.remove(key);
+                self.state.unbound.remove(key);
             }
         }
         if let Some(loss) = self.try_apply(&changes) {

@@ -458,3 +458,65 @@ fn what_cannot_be_built_keeps_its_last_good_value() {
     assert_eq!(nack(&sent), Some(expected));
     assert_eq!(session.active().listeners["edge"].spec.address.port(), 8080);
 }
+
+fn edge_names(requests: &[DeltaDiscoveryRequest]) -> Vec<&str> {
+    let listeners = requests.iter().filter(|r| r.type_url == LDS.type_url());
+    listeners
+        .flat_map(|r| r.resource_names_subscribe.iter().map(String::as_str))
+        .collect()
+}
+
+/// A session whose listener was to move to a port that is not free.
+fn blocked() -> Session {
+    let mut session = serving(&["a"], &[1]);
+    let moved = [Resource::Listener(listener("edge", 9))];
+    let mut step = session.receive(response(LDS, 2, &moved, &[]));
+    assert!(step.put_off(
+        &Key::new(LDS, "edge"),
+        vec![Invalid::new("address", "in use")]
+    ));
+    let sent = session.commit(step, Tick(0));
+    assert_eq!(nack(&sent), Some("Listener/edge: address: in use"));
+    session
+}
+
+#[test]
+fn a_listener_whose_address_comes_free_is_accepted_and_asked_for_again() {
+    let mut session = blocked();
+    assert!(session.retry(&[]).is_none());
+    let free: Vec<Key> = session.unbound().map(|(key, _)| key.clone()).collect();
+    let step = session.retry(&free).unwrap();
+    let sent = session.commit(step, Tick(1));
+    assert_eq!(edge_names(&sent), ["edge"]);
+    assert_eq!(nack(&sent), None);
+    assert!(session.rejected().is_empty());
+    assert_eq!(session.unbound().count(), 0);
+    assert_eq!(session.active().listeners["edge"].spec.address.port(), 9);
+}
+
+#[test]
+fn an_address_that_is_taken_again_is_tried_again() {
+    let mut session = blocked();
+    let key = Key::new(LDS, "edge");
+    let mut step = session.retry(std::slice::from_ref(&key)).unwrap();
+    step.put_off(&key, vec![Invalid::new("address", "in use again")]);
+    let sent = session.commit(step, Tick(1));
+    assert!(sent.is_empty(), "{sent:?}");
+    assert_eq!(session.unbound().count(), 1);
+    assert_eq!(session.rejected()[&key].faults[0].reason, "in use again");
+    assert_eq!(session.active().listeners["edge"].spec.address.port(), 8080);
+}
+
+#[test]
+fn a_newer_word_or_a_new_stream_forgets_what_could_not_be_bound() {
+    let mut session = blocked();
+    let back = [Resource::Listener(listener("edge", 8080))];
+    take(&mut session, response(LDS, 3, &back, &[]));
+    assert_eq!(session.unbound().count(), 0);
+    let mut session = blocked();
+    take(&mut session, response(LDS, 3, &[], &["edge"]));
+    assert_eq!(session.unbound().count(), 0);
+    let mut session = blocked();
+    session.connect(Tick(1));
+    assert_eq!(session.unbound().count(), 0);
+}
