@@ -134,6 +134,7 @@ impl Journey<'_> {
                 (Decision::Done(stop), answered) => {
                     if stop == Stop::Budget {
                         add_one(&self.counts().retries_denied);
+                        live.exchange.retry_denied();
                     }
                     let (response, connection) = answered.ok_or(ProxyError::Upstream(outcome))?;
                     let lease = self.lease(&host, connection);

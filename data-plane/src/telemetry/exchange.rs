@@ -54,6 +54,7 @@ pub(crate) struct Exchange {
     received: u64,
     sent: u64,
     attempts: SmallVec<[Attempt; 2]>,
+    retry_denied: bool,
     trace: TraceContext,
     details: Option<Box<Details>>,
 }
@@ -75,6 +76,7 @@ impl Exchange {
             received: 0,
             sent: 0,
             attempts: SmallVec::new(),
+            retry_denied: false,
             trace: TraceContext::default(),
             details: None,
         }
@@ -129,6 +131,11 @@ impl Exchange {
         if self.details.is_some() {
             self.attempts.push(attempt);
         }
+    }
+
+    /// The retry budget forbade another attempt.
+    pub(crate) fn retry_denied(&mut self) {
+        self.retry_denied = true;
     }
 
     /// The head of the answer goes to the client; `reason` if it is ours.
@@ -196,6 +203,7 @@ impl Exchange {
             status: self.status,
             reason: self.reason.or(gone),
             attempts: std::mem::take(&mut self.attempts),
+            retry_denied: self.retry_denied,
             received: self.received,
             sent: self.sent,
             trace: std::mem::take(&mut self.trace),

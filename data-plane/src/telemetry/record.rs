@@ -102,6 +102,8 @@ pub struct Record {
     pub reason: Option<Reason>,
     /// The attempts, in order.
     pub attempts: SmallVec<[Attempt; 2]>,
+    /// Whether the retry budget forbade another one.
+    pub retry_denied: bool,
     /// Bytes of the request's body.
     pub received: u64,
     /// Bytes of the answer's body.

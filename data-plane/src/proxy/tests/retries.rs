@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evenkeel_shared::ir::{self, RetryCondition};
 
-use super::support::{Backend, GET, OK, POST, Plan, soon};
+use super::support::{Backend, GET, OK, POST, Plan, soon, until};
 
 const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
 
@@ -265,4 +265,54 @@ async fn a_route_may_answer_by_itself() {
     let answer = plan.start().ask(GET).await;
     assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
     assert!(answer.contains("location: https://shop/\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_retry_counts_in_the_budget_only_until_its_head_has_come() {
+    let slow = Backend::scripted(|_, mut peer| async move {
+        peer.message().await;
+        peer.write("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
+            .await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let bad = Backend::answering(UNAVAILABLE).await;
+    let mut plan = Plan::to(&[slow.address, bad.address]);
+    plan.retry(&[RetryCondition::FiveXx]);
+    let proxy = plan.start();
+    let cluster = proxy.cluster();
+    let retries = || cluster.counts.sum(|of| of.retries.load(Ordering::Relaxed));
+    let mut clients = Vec::new();
+    while retries() == 0 {
+        let mut client = proxy.client().await;
+        client.write(GET).await;
+        assert!(client.head().await.starts_with("HTTP/1.1 200 "));
+        clients.push(client);
+    }
+    assert_eq!(cluster.retry_budget.active(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_gives_its_place_in_the_budget_back() {
+    let silent = Backend::scripted(|_, mut peer| async move {
+        peer.message().await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let bad = Backend::answering(UNAVAILABLE).await;
+    let mut plan = Plan::to(&[silent.address, bad.address]);
+    plan.retry(&[RetryCondition::FiveXx]);
+    let proxy = plan.start();
+    let cluster = proxy.cluster();
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = proxy.client().await;
+        client.write(GET).await;
+        clients.push(client);
+    }
+    until(|| cluster.retry_budget.active() > 0).await;
+    drop(clients);
+    until(|| cluster.retry_budget.active() == 0).await;
+    let in_flight = || cluster.gauges.requests.load(Ordering::Relaxed);
+    until(|| in_flight() == 0).await;
 }

@@ -36,6 +36,9 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<String>,
     attempts: Vec<Try>,
+    /// Only said if it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    retry_denied: bool,
 }
 
 /// One attempt.
@@ -78,6 +81,7 @@ pub fn render(record: &Record, begun: Timestamp) -> String {
             .is_present()
             .then(|| format!("{:032x}", trace.trace_id)),
         attempts: record.attempts.iter().map(attempt).collect(),
+        retry_denied: record.retry_denied,
     };
     // Only maps with keys that are not text fail, and there are none.
     let mut text = serde_json::to_string(&line).unwrap_or_default();
@@ -185,5 +189,13 @@ mod tests {
             "\n"
         );
         assert_eq!(render(&record(), begun), expected);
+    }
+
+    #[test]
+    fn a_retry_that_the_budget_forbade_is_said() {
+        let mut record = record();
+        record.retry_denied = true;
+        let line = render(&record, Timestamp::UNIX_EPOCH);
+        assert!(line.ends_with("],\"retry_denied\":true}\n"), "{line}");
     }
 }

@@ -49,6 +49,7 @@ pub(crate) fn record() -> Record {
                 span_id: 2,
             },
         ],
+        retry_denied: false,
         received: 0,
         sent: 19,
         trace: TraceContext::new_root(0xabc, 1, true),
