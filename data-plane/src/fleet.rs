@@ -153,14 +153,14 @@ impl Task {
         let snapshot = self.current.load();
         let listeners = || snapshot.listeners.values();
         let answered = listeners().map(|listener| {
-            let shards = &listener.counts;
+            let shards = &listener.front.counts;
             shards.sum(|counts| {
                 let answers = counts.answers.iter();
                 answers.map(|count| count.load(Ordering::Relaxed)).sum()
             })
         });
         let open = listeners().map(|listener| {
-            let shards = &listener.counts;
+            let shards = &listener.front.counts;
             shards.sum(|counts| counts.requests_open.load(Ordering::Relaxed))
         });
         let config = self.status.config.load();

@@ -18,7 +18,7 @@ use crate::listen::watch::InProgress;
 use crate::proxy::body::AnswerBody;
 use crate::proxy::error::ProxyError;
 use crate::proxy::intake::Intake;
-use crate::runtime::snapshot::Listener;
+use crate::runtime::snapshot::{Front, Listener};
 use crate::telemetry::exchange::Exchange;
 
 mod answer;
@@ -41,7 +41,7 @@ pub(crate) struct Live {
     /// The connection it came on.
     pub(crate) conn: Rc<Conn>,
     /// Its listener, for as long as the request lives.
-    pub(crate) listener: Arc<Listener>,
+    pub(crate) listener: Arc<Front>,
     /// What telemetry sees of it.
     pub(crate) exchange: Exchange,
     /// Whether the client speaks HTTP/1.0, to which the end of the connection is
@@ -59,14 +59,14 @@ pub(crate) async fn handle(
     let snapshot = conn.worker.snapshot();
     let listener = conn.current_listener(&snapshot);
     let mut live = Live {
-        exchange: Exchange::start(Rc::clone(&conn.worker), Arc::clone(&listener)),
+        exchange: Exchange::start(Rc::clone(&conn.worker), Arc::clone(&listener.front)),
         http10: request.version() == Version::HTTP_10,
         _in_progress: InProgress::begin(&conn.watch),
-        listener,
+        listener: Arc::clone(&listener.front),
         conn,
     };
     let answered = match Intake::check(&mut live, request) {
-        Ok(intake) => serve(&mut live, intake).await,
+        Ok(intake) => serve(&mut live, &listener, intake).await,
         Err(error) => Err(error),
     };
     Ok(match answered {
@@ -76,8 +76,11 @@ pub(crate) async fn handle(
 }
 
 /// Does with a request what its route says.
-async fn serve(live: &mut Live, mut intake: Intake) -> Result<answer::Answer, ProxyError> {
-    let listener = Arc::clone(&live.listener);
+async fn serve(
+    live: &mut Live,
+    listener: &Listener,
+    mut intake: Intake,
+) -> Result<answer::Answer, ProxyError> {
     let found = listener
         .routes
         .find(&intake.head)
@@ -87,7 +90,7 @@ async fn serve(live: &mut Live, mut intake: Intake) -> Result<answer::Answer, Pr
     let limited = limit(live, &intake, route)?;
     let answer = match &route.spec.action {
         ir::Action::Redirect(redirect) => {
-            let covered = (found.matched, listener.spec.trusted_hops);
+            let covered = (found.matched, listener.front.spec.trusted_hops);
             answer::redirect(redirect, &intake.head, covered)
         }
         ir::Action::Respond(respond) => answer::respond(respond),

@@ -1,5 +1,6 @@
 //! Takes connections from a socket, for one worker.
 
+use std::cell::OnceCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -15,8 +16,8 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::drain::DrainReport;
-use crate::listen::connection;
-use crate::runtime::snapshot::Listener;
+use crate::listen::connection::{self, Latest};
+use crate::runtime::snapshot::Front;
 use crate::upstream::exec::caught;
 use crate::worker::Worker;
 
@@ -61,6 +62,7 @@ impl Listening {
             name,
             phase: watched,
             connections: connections.clone(),
+            latest: OnceCell::new(),
         };
         Ok(Self {
             phase,
@@ -110,6 +112,7 @@ struct Acceptor {
     name: ListenerName,
     phase: watch::Receiver<Phase>,
     connections: TaskTracker,
+    latest: OnceCell<Latest>,
 }
 
 impl Acceptor {
@@ -166,19 +169,21 @@ impl Acceptor {
             // Drained, and already gone from the configuration.
             return;
         };
-        let counts = listener.counts.of(self.worker.index);
-        let open = listener
+        let front = &listener.front;
+        let counts = front.counts.of(self.worker.index);
+        let open = front
             .counts
             .sum(|of| of.connections_open.load(Ordering::Relaxed));
-        if open >= u64::from(listener.spec.limits.connections) {
+        if open >= u64::from(front.spec.limits.connections) {
             counts.connections_refused.fetch_add(1, Ordering::Relaxed);
             return;
         }
         counts.connections.fetch_add(1, Ordering::Relaxed);
-        let guard = OpenConnection::new(Arc::clone(listener), self.worker.index);
+        let latest = self.latest.get_or_init(|| Latest::new(listener));
+        let guard = OpenConnection::new(Arc::clone(front), self.worker.index);
         let served = connection::serve(
             Rc::clone(&self.worker),
-            Arc::clone(listener),
+            (Arc::clone(front), latest.clone()),
             (stream, peer),
             self.phase.clone(),
         );
@@ -192,12 +197,12 @@ impl Acceptor {
 
 /// Counts a connection as open for as long as it lives.
 struct OpenConnection {
-    listener: Arc<Listener>,
+    listener: Arc<Front>,
     worker: usize,
 }
 
 impl OpenConnection {
-    fn new(listener: Arc<Listener>, worker: usize) -> Self {
+    fn new(listener: Arc<Front>, worker: usize) -> Self {
         let counts = listener.counts.of(worker);
         counts.connections_open.fetch_add(1, Ordering::Relaxed);
         Self { listener, worker }

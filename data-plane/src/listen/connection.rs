@@ -17,7 +17,7 @@ use crate::listen::http2;
 use crate::listen::io::ClientIo;
 use crate::listen::watch::{Alarm, Watch};
 use crate::proxy::tunnel::Tunnel;
-use crate::runtime::snapshot::Listener;
+use crate::runtime::snapshot::{Front, Listener, Snapshot};
 use crate::worker::Worker;
 
 /// What the requests of a connection share.
@@ -26,7 +26,9 @@ pub(crate) struct Conn {
     /// The worker that carries it.
     pub(crate) worker: Rc<Worker>,
     /// Its listener as it was when the connection was accepted.
-    pub(crate) listener: Arc<Listener>,
+    pub(crate) listener: Arc<Front>,
+    /// Its listener with routes.
+    pub(crate) latest: Latest,
     /// The other end.
     pub(crate) peer: SocketAddr,
     /// What it is doing.
@@ -37,19 +39,38 @@ pub(crate) struct Conn {
 
 impl Conn {
     /// The listener as it is now; as it was, if it is gone.
-    pub(crate) fn current_listener(
-        &self,
-        snapshot: &crate::runtime::snapshot::Snapshot,
-    ) -> Arc<Listener> {
+    pub(crate) fn current_listener(&self, snapshot: &Snapshot) -> Arc<Listener> {
         let current = snapshot.listeners.get(&self.listener.spec.name);
-        Arc::clone(current.unwrap_or(&self.listener))
+        self.latest.renewed(current)
+    }
+}
+
+/// A listener as its worker saw it last: what serves the last requests of its
+/// connections when it is gone. One for all of them, so that an old connection
+/// does not keep the routes of its time alive.
+#[derive(Debug, Clone)]
+pub(crate) struct Latest(Rc<RefCell<Arc<Listener>>>);
+
+impl Latest {
+    /// As it is now.
+    pub(crate) fn new(listener: &Arc<Listener>) -> Self {
+        Self(Rc::new(RefCell::new(Arc::clone(listener))))
+    }
+
+    /// Takes in how it is now, if it is there. Returns the latest.
+    fn renewed(&self, current: Option<&Arc<Listener>>) -> Arc<Listener> {
+        let mut latest = self.0.borrow_mut();
+        if let Some(current) = current {
+            latest.clone_from(current);
+        }
+        Arc::clone(&latest)
     }
 }
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
-    listener: Arc<Listener>,
+    (listener, latest): (Arc<Front>, Latest),
     (stream, peer): (TcpStream, SocketAddr),
     mut phase: watch::Receiver<Phase>,
 ) {
@@ -59,6 +80,7 @@ pub(crate) async fn serve(
     let conn = Rc::new(Conn {
         worker,
         listener,
+        latest,
         peer,
         watch,
         tunnel: RefCell::new(None),

@@ -19,7 +19,7 @@ use crate::limit::Limiter;
 use crate::retry::Budget;
 use crate::route::Table;
 use crate::runtime::membership::{HostSource, Membership};
-use crate::runtime::snapshot::{Listener, ListenerCounts, Route, RouteCounts, Snapshot};
+use crate::runtime::snapshot::{Front, Listener, ListenerCounts, Route, RouteCounts, Snapshot};
 use crate::telemetry::counters::Sharded;
 use crate::upstream::cluster::{Cluster, HostSet};
 use crate::xds::state::{Active, ActiveListener, Key};
@@ -252,19 +252,28 @@ impl Builder {
         let same = old.filter(|old| {
             let same_routes = Arc::ptr_eq(&old.routes, &routes);
             let both_empty = active.routes.is_none() && old.routes.iter().next().is_none();
-            old.spec == *active.spec && (same_routes || both_empty)
+            old.front.spec == *active.spec && (same_routes || both_empty)
         });
         if let Some(old) = same {
             return Ok(Arc::clone(old));
         }
-        Ok(Arc::new(Listener {
-            spec: active.spec.as_ref().clone(),
-            routes,
+        let front = self.front(&active.spec, old);
+        Ok(Arc::new(Listener { front, routes }))
+    }
+
+    /// The listener without its routes; the one in force if it did not change.
+    fn front(&self, spec: &ir::Listener, old: Option<&Arc<Listener>>) -> Arc<Front> {
+        let old = old.map(|old| &old.front);
+        if let Some(same) = old.filter(|old| old.spec == *spec) {
+            return Arc::clone(same);
+        }
+        Arc::new(Front {
+            spec: spec.clone(),
             counts: old.map_or_else(
                 || Arc::new(Sharded::<ListenerCounts>::new(self.hosts.workers)),
                 |old| Arc::clone(&old.counts),
             ),
-        }))
+        })
     }
 
     /// The routes of a listener; those in force if neither they nor the clusters
@@ -364,7 +373,7 @@ impl Builder {
     fn address_conflicts(&self, active: &Active) -> Unbuildable {
         let in_force = |name: &ListenerName, spec: &ir::Listener| {
             let old = self.built.snapshot.listeners.get(name);
-            old.is_some_and(|old| old.spec.address == spec.address)
+            old.is_some_and(|old| old.front.spec.address == spec.address)
         };
         let mut listeners: Vec<(&ListenerName, &ir::Listener)> = active
             .listeners

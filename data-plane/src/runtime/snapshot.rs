@@ -29,10 +29,18 @@ pub struct Snapshot {
 /// A listener and the routes it serves.
 #[derive(Debug)]
 pub struct Listener {
-    /// Its settings.
-    pub spec: ir::Listener,
+    /// What stays when only routes change.
+    pub front: Arc<Front>,
     /// Its routes.
     pub routes: Arc<Table<Arc<Route>>>,
+}
+
+/// A listener without its routes: all that connections and answers on their way
+/// hold on to, so that none of them keeps old routes and clusters alive.
+#[derive(Debug)]
+pub struct Front {
+    /// Its settings.
+    pub spec: ir::Listener,
     /// What each worker counts for itself; outlives changes of the settings.
     pub counts: Arc<Sharded<ListenerCounts>>,
 }

@@ -53,7 +53,7 @@ impl LogTargets {
             BTreeMap::new()
         };
         for (name, listener) in &snapshot.listeners {
-            match &listener.spec.access_log {
+            match &listener.front.spec.access_log {
                 Some(log) => {
                     targets.insert(name.as_str().into(), log.path.as_str().into());
                 }

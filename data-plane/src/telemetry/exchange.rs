@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
-use crate::runtime::snapshot::{Listener, Route};
+use crate::runtime::snapshot::{Front, Route};
 use crate::telemetry::counters::latency_bucket;
 use crate::telemetry::record::{Attempt, Reason, Record};
 use crate::telemetry::trace::TraceContext;
@@ -44,7 +44,7 @@ pub(crate) struct Details {
 #[derive(Debug)]
 pub(crate) struct Exchange {
     worker: Rc<Worker>,
-    listener: Arc<Listener>,
+    listener: Arc<Front>,
     route: Option<Arc<Route>>,
     cluster: Option<Arc<Cluster>>,
     started: Tick,
@@ -61,7 +61,7 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// A request whose head is complete now.
-    pub(crate) fn start(worker: Rc<Worker>, listener: Arc<Listener>) -> Self {
+    pub(crate) fn start(worker: Rc<Worker>, listener: Arc<Front>) -> Self {
         let counts = listener.counts.of(worker.index);
         counts.requests_open.fetch_add(1, Ordering::Relaxed);
         Self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::runtime::snapshot::Listener;
+use crate::runtime::snapshot::Front;
 use crate::telemetry::counters::Sharded;
 use crate::telemetry::record::Record;
 
@@ -71,7 +71,7 @@ impl Sink {
 
     /// Whether the record of a request of this listener would go anywhere, so
     /// that it need not be made if not.
-    pub fn wants(&self, listener: &Listener, sampled: bool) -> bool {
+    pub fn wants(&self, listener: &Front, sampled: bool) -> bool {
         let logged = self.log.is_some() && listener.spec.access_log.is_some();
         logged || (sampled && self.spans.is_some())
     }

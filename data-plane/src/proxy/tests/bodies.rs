@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::support::{Backend, GET, OK, Plan, soon, until};
+use super::support::{Backend, GET, OK, Plan, name, soon, until};
 
 #[tokio::test]
 async fn a_client_that_asks_is_told_to_continue() {
@@ -227,4 +227,35 @@ async fn a_flood_of_interim_answers_ends_the_attempt() {
     let proxy = Plan::to(&[backend.address]).start();
     let answer = proxy.ask(GET).await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+}
+
+#[tokio::test]
+async fn neither_a_slow_answer_nor_an_idle_connection_keeps_old_routes_alive() {
+    let (go_on, may) = tokio::sync::watch::channel(false);
+    let slow = Backend::scripted(move |_, mut peer| {
+        let mut may = may.clone();
+        async move {
+            peer.message().await;
+            peer.write("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf")
+                .await;
+            may.wait_for(|go| *go).await.unwrap();
+            peer.write("done").await;
+        }
+    })
+    .await;
+    let mut proxy = Plan::to(&[slow.address]).start();
+    let idle = proxy.client().await;
+    let mut client = proxy.client().await;
+    client.write(GET).await;
+    assert!(client.until("half").await.ends_with("half"));
+    let routes = {
+        let snapshot = proxy.shared.config.load();
+        std::sync::Arc::downgrade(&snapshot.listeners[&name()].routes)
+    };
+    proxy.respond(202);
+    assert!(proxy.ask(GET).await.starts_with("HTTP/1.1 202 "));
+    until(|| routes.strong_count() == 0).await;
+    go_on.send(true).unwrap();
+    assert_eq!(client.exactly(4).await, "done");
+    drop(idle);
 }

@@ -101,7 +101,7 @@ async fn one_connection_too_many_is_closed_and_counted() {
     }
     let (said, _) = proxy.client().await.rest().await;
     assert_eq!(said, "");
-    let counts = &proxy.listener.counts;
+    let counts = &proxy.front.counts;
     assert_eq!(
         counts.sum(|of| of.connections_refused.load(Ordering::Relaxed)),
         1
@@ -128,7 +128,7 @@ async fn a_client_that_goes_away_frees_everything() {
     drop(client);
     until(|| host.shared.in_flight.load(Ordering::SeqCst) == 0).await;
     until(|| host.shared.connections.load(Ordering::SeqCst) == 0).await;
-    let counts = &proxy.listener.counts;
+    let counts = &proxy.front.counts;
     until(|| counts.sum(|of| of.requests_open.load(Ordering::Relaxed)) == 0).await;
     assert_eq!(counts.sum(|of| of.answers[0].load(Ordering::Relaxed)), 1);
 }

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::health::Trigger;
 use crate::runtime::build::Builder;
 use crate::runtime::membership::{HostIds, HostSource};
-use crate::runtime::snapshot::{Listener, Snapshot};
+use crate::runtime::snapshot::{Front, Snapshot};
 use crate::telemetry::sink::Sink;
 use crate::upstream::cluster::Cluster;
 use crate::worker::{Settings, WorkerShared, Workers};
@@ -87,7 +87,7 @@ impl Plan {
 pub(super) struct Proxy {
     pub(super) workers: Workers,
     pub(super) address: SocketAddr,
-    pub(super) listener: Arc<Listener>,
+    pub(super) front: Arc<Front>,
     pub(super) shared: Arc<WorkerShared>,
     pub(super) triggers: mpsc::Receiver<Trigger>,
     builder: Builder,
@@ -119,11 +119,11 @@ impl Proxy {
             .unwrap();
         let address = bound.address;
         workers.serve(bound).unwrap();
-        let listener = Arc::clone(&config.load().listeners[&name()]);
+        let front = Arc::clone(&config.load().listeners[&name()].front);
         Self {
             workers,
             address,
-            listener,
+            front,
             shared,
             triggers,
             builder,
@@ -139,6 +139,18 @@ impl Proxy {
     /// Puts other endpoints in force.
     pub(super) fn assign(&mut self, endpoints: &[SocketAddr]) {
         self.plan.1 = vec![cluster(endpoints)];
+        let (listener, clusters) = &self.plan;
+        apply(&mut self.builder, &self.shared.config, listener, clusters);
+    }
+
+    /// Puts other routes in force, which answer with this status.
+    pub(super) fn respond(&mut self, status: u16) {
+        if let ir::RouteSource::Inline(table) = &mut self.plan.0.routes {
+            table.hosts[0].routes[0].action = ir::Action::Respond(ir::Respond {
+                status,
+                body: "changed".into(),
+            });
+        }
         let (listener, clusters) = &self.plan;
         apply(&mut self.builder, &self.shared.config, listener, clusters);
     }

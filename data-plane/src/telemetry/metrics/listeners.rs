@@ -66,7 +66,10 @@ pub(super) const METRICS: &[Metric] = &[
         read: |moment, out| {
             for (name, listener) in &moment.snapshot.listeners {
                 for (place, class) in CLASSES.iter().enumerate() {
-                    let count = listener.counts.sum(|shard| read(&shard.answers[place]));
+                    let count = listener
+                        .front
+                        .counts
+                        .sum(|shard| read(&shard.answers[place]));
                     if count > 0 {
                         out.count(&[name.as_str(), class], count);
                     }
@@ -114,13 +117,13 @@ pub(super) const METRICS: &[Metric] = &[
 
 fn counters(moment: &Moment<'_>, out: &mut Samples, number: fn(&ListenerCounts) -> u64) {
     for (name, listener) in &moment.snapshot.listeners {
-        out.count(&[name.as_str()], listener.counts.sum(number));
+        out.count(&[name.as_str()], listener.front.counts.sum(number));
     }
 }
 
 fn levels(moment: &Moment<'_>, out: &mut Samples, number: fn(&ListenerCounts) -> u64) {
     for (name, listener) in &moment.snapshot.listeners {
-        out.level(&[name.as_str()], level(listener.counts.sum(number)));
+        out.level(&[name.as_str()], level(listener.front.counts.sum(number)));
     }
 }
 
