@@ -104,6 +104,11 @@ impl Framing {
         None
     }
 
+    /// Whether what was read last is not the end of a request, for all we know.
+    pub(crate) fn is_within(&self) -> bool {
+        self.state != State::Head || self.head.begun || !self.line.is_empty()
+    }
+
     /// So many bytes of the body or chunk are left.
     fn skip(&mut self, left: u64) {
         self.state = match (self.state, left) {

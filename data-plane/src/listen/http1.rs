@@ -33,7 +33,7 @@ const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Most bytes read meanwhile.
-const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// How a connection came to its end.
 enum End {
@@ -91,7 +91,10 @@ pub(super) async fn serve(
                 io.put_back(parts.read_buf);
                 tunnel.run(io, phase).await;
             }
-            None => close(io, conn.watch.is_distrusted()).await,
+            None => {
+                let linger = io.is_within_request();
+                close(io, linger).await;
+            }
         },
         End::Done(Err(error)) => {
             count_refusal(&conn, &error);

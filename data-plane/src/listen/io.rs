@@ -48,6 +48,11 @@ impl ClientIo {
         self.framing = None;
     }
 
+    /// Whether the client may be sending a request that was read in part.
+    pub(crate) fn is_within_request(&self) -> bool {
+        self.framing.as_ref().is_some_and(Framing::is_within)
+    }
+
     /// Bytes go up.
     fn note(&mut self, bytes: &[u8]) {
         let found = self

@@ -1,5 +1,7 @@
 //! What passes, what is changed, what is refused.
 
+use evenkeel_shared::ir;
+
 use super::support::{Backend, GET, OK, Plan, soon};
 use tokio::sync::mpsc;
 
@@ -264,4 +266,24 @@ async fn an_answer_of_ambiguous_length_goes_on_with_one_length() {
         "{head}"
     );
     assert!(!head.contains("content-length: 3"), "{head}");
+}
+
+#[tokio::test]
+async fn an_answer_arrives_though_the_body_was_not_read() {
+    let mut plan = Plan::to(&[]);
+    plan.route().action = ir::Action::Respond(ir::Respond {
+        status: 404,
+        body: "nothing here".to_owned(),
+    });
+    let proxy = plan.start();
+    for _ in 0..20 {
+        let mut client = proxy.client().await;
+        let body = "x".repeat(1_000_000);
+        let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n";
+        client.write(head).await;
+        client.write(&body).await;
+        let (answer, reset) = client.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer:?}");
+        assert!(!reset);
+    }
 }
