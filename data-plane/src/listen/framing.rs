@@ -90,10 +90,7 @@ impl Framing {
                     let end = bytes.iter().position(|byte| *byte == b'\n');
                     let taken = end.unwrap_or(bytes.len());
                     self.keep(&bytes[..taken]);
-                    let Some(end) = end else {
-                        return None;
-                    };
-                    bytes = &bytes[end + 1..];
+                    bytes = &bytes[end? + 1..];
                     if self.end_line().is_err() {
                         self.state = State::Lost;
                         return Some(self.request);

@@ -91,10 +91,7 @@ pub(super) async fn serve(
                 io.put_back(parts.read_buf);
                 tunnel.run(io, phase).await;
             }
-            None => {
-                let linger = io.is_within_request();
-                close(io, linger).await;
-            }
+            None => close(io, false).await,
         },
         End::Done(Err(error)) => {
             count_refusal(&conn, &error);
@@ -148,9 +145,10 @@ fn count_answer(conn: &Conn) {
     counts.answers[4].fetch_add(1, Ordering::Relaxed);
 }
 
-/// Closes in order: what was sent arrives.
-async fn close(mut io: ClientIo, linger: bool) {
-    if io.shutdown().await.is_err() || !linger {
+/// Closes in order: what was sent arrives. `malformed` is what was read last.
+async fn close(mut io: ClientIo, malformed: bool) {
+    let more_may_come = malformed || io.is_within_request();
+    if io.shutdown().await.is_err() || !more_may_come {
         return;
     }
     let until = Instant::now() + LINGER;

@@ -52,6 +52,8 @@ pub(crate) enum ProxyError {
 /// As Envoy words it: operators search for it.
 const NO_HOST: &str = "no healthy upstream";
 
+const AMBIGUOUS_LENGTH: &str = "the length of the request is ambiguous";
+
 /// The answer to an error.
 struct Reply {
     status: StatusCode,
@@ -65,11 +67,7 @@ impl ProxyError {
         use StatusCode as S;
         let (status, reason, text) = match self {
             Self::BadRequest(text) => (S::BAD_REQUEST, Reason::BadRequest, *text),
-            Self::AmbiguousLength => (
-                S::BAD_REQUEST,
-                Reason::BadRequest,
-                "the length of the request is ambiguous",
-            ),
+            Self::AmbiguousLength => (S::BAD_REQUEST, Reason::BadRequest, AMBIGUOUS_LENGTH),
             Self::MethodRefused => (
                 S::METHOD_NOT_ALLOWED,
                 Reason::BadRequest,
