@@ -5,6 +5,7 @@ use envoy_types::pb::google::protobuf::Any;
 use evenkeel_shared::xds::Resource;
 use prost::Message;
 
+use super::nack::bounded;
 use super::read::MAX_RESOURCE_BYTES;
 use super::*;
 use crate::xds::sample::{assignment, cluster, listener, response, table, wrap};
