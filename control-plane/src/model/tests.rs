@@ -7,7 +7,7 @@ use super::*;
 
 /// What is wrong with a resource by itself, one fault a line.
 fn faults(value: &Value) -> Vec<String> {
-    check_one(&resource(value))
+    check_one(&resource(value), false)
         .iter()
         .map(ToString::to_string)
         .collect()
@@ -61,7 +61,7 @@ fn the_examples_of_the_manual_are_sound() {
     ];
     for example in examples {
         for document in evenkeel_shared::document::read("example", example).unwrap() {
-            assert_eq!(check_one(&document.resource), [], "{}", document.id);
+            assert_eq!(check_one(&document.resource, false), [], "{}", document.id);
         }
     }
 }
