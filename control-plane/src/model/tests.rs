@@ -198,6 +198,8 @@ fn conditions_that_cannot_be_meant_are_refused() {
         (json!({"path": {"exact": "api"}}), "path.exact"),
         (json!({"path": {"prefix": "/a?b"}}), "path.prefix"),
         (json!({"path": {"regex": "("}}), "path.regex"),
+        (json!({"path": {"regex": "/a)(b"}}), "path.regex"),
+        (json!({"path": {"regex": "(a{1000}){1000}"}}), "path.regex"),
         (json!({"path": {}}), "path"),
         (json!({"method": "get"}), "method"),
         (json!({"method": "G T"}), "method"),
