@@ -265,16 +265,18 @@ impl<S: ConfigStore> Committer<S> {
             config,
         });
         let proxies = self.nodes.capture_audience(revision);
-        self.head.send_replace(Arc::clone(&head));
+        let before = self.head.send_replace(Arc::clone(&head));
         let previous = Arc::clone(&self.snapshots.borrow());
         let grant = if committed.allow_mass_removal {
             revision
         } else {
             previous.removal_grant
         };
-        let snapshot =
-            off_thread(move || Snapshot::build(revision, grant, &head.config, Some(&previous)))
-                .await?;
+        let build = move || {
+            let previous = Some((&before.config, &*previous));
+            Snapshot::build(revision, grant, &head.config, previous)
+        };
+        let snapshot = off_thread(build).await?;
         self.snapshots.send_replace(Arc::new(snapshot));
         self.metrics.set_revision(revision);
         info!(revision, proxies, "configuration published");
