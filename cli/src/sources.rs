@@ -36,8 +36,11 @@ pub(crate) struct Files {
 /// What the files say.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
-    /// The documents, in the order of the files.
+    /// The documents, in the order of the files; damaged ones only beside
+    /// faults.
     pub(crate) documents: Vec<Document>,
+    /// Whether there are documents that could not even be told apart.
+    is_partial: bool,
     texts: BTreeMap<String, Arc<str>>,
 }
 
@@ -45,17 +48,18 @@ impl Sources {
     /// Reads all files.
     ///
     /// # Errors
-    /// A file that cannot be read; everything that is wrong in those that can.
+    /// A file that cannot be read; everything that is wrong in those that can,
+    /// in what each document means as well.
     pub(crate) fn read(files: &Files) -> Result<Self, Failure> {
-        let (sources, faults) = Self::read_all(files)?;
+        let (sources, mut faults) = Self::read_all(files)?;
         if faults.is_empty() {
-            Ok(sources)
-        } else {
-            Err(Failure::Invalid(faults))
+            return Ok(sources);
         }
+        faults.extend(sources.check(false));
+        Err(Failure::Invalid(faults))
     }
 
-    /// Reads all files: what is right, and everything that is wrong.
+    /// Reads all files: what can be read, and what is wrong with the rest.
     ///
     /// # Errors
     /// A file that cannot be read; no document at all, and nothing wrong.
@@ -64,10 +68,11 @@ impl Sources {
         let mut errors = Vec::new();
         for path in &files.files {
             for (name, text) in texts(path)? {
-                let (documents, wrong) = document::read_all(&name, &text);
+                let reading = document::read_all(&name, &text);
                 sources.texts.insert(name, Arc::from(text));
-                sources.documents.extend(documents);
-                errors.extend(wrong);
+                sources.documents.extend(reading.documents);
+                sources.is_partial |= reading.is_partial;
+                errors.extend(reading.errors);
             }
         }
         let (documents, doubles) = document::refuse_duplicates(sources.documents);
@@ -112,25 +117,43 @@ impl Sources {
     }
 
     /// What is wrong with what the documents mean: with each by itself, or with
-    /// the `whole` of them.
+    /// the `whole` of them, if all of them are there. What may only be wrong
+    /// because a field could not be read is left out.
     pub(crate) fn check(&self, whole: bool) -> Vec<Fault> {
-        if !whole {
+        let found: Vec<(&Document, Invalid)> = if whole && !self.is_partial {
+            self.check_together()
+        } else {
             let documents = self.documents.iter();
-            return documents
-                .flat_map(|document| {
-                    let faults = model::check_one(&document.resource).into_iter();
-                    faults.map(|fault| self.fault(document.error(fault)))
-                })
-                .collect();
-        }
-        let state = self.resources().into_iter().map(|resource| {
-            let key = ResourceKey::new(kind::of(&resource), resource.name.clone());
-            (key, resource)
-        });
-        let faults = model::check(&state.collect()).err().unwrap_or_default();
-        faults
+            let faults = documents.map(|document| {
+                let faults = model::check_one(&document.resource, document.is_damaged());
+                faults.into_iter().map(move |fault| (document, fault))
+            });
+            faults.flatten().collect()
+        };
+        found
             .into_iter()
-            .map(|fault| self.locate(&kind::id(fault.key.kind, &fault.key.name), fault.invalid))
+            .filter(|(document, fault)| !document.is_doubtful(&fault.path))
+            .map(|(document, fault)| self.fault(document.error(fault)))
+            .collect()
+    }
+
+    fn check_together(&self) -> Vec<(&Document, Invalid)> {
+        let key = |document: &Document| {
+            let resource = &document.resource;
+            ResourceKey::new(kind::of(resource), resource.name.clone())
+        };
+        let documents = self.documents.iter();
+        let by_key: BTreeMap<ResourceKey, &Document> = documents
+            .map(|document| (key(document), document))
+            .collect();
+        let damaged = by_key.iter().filter(|(_, document)| document.is_damaged());
+        let damaged = damaged.map(|(key, _)| key.clone()).collect();
+        let state = by_key
+            .iter()
+            .map(|(key, document)| (key.clone(), document.resource.clone()));
+        let faults = model::check_damaged(&state.collect(), &damaged).into_iter();
+        faults
+            .filter_map(|fault| Some((*by_key.get(&fault.key)?, fault.invalid)))
             .collect()
     }
 
@@ -309,6 +332,40 @@ mod tests {
         let sources = Sources::read(&files(directory.path())).unwrap();
         assert_eq!(sources.check(true).len(), 1);
         assert!(sources.check(false).is_empty());
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_called_missing_or_dangling() {
+        let text = "kind: Cluster\nname: cart\nspec:\n  endpoints: {ref: carts}\n  policy: slow\n  \
+                    connection: {connectTimeout: 5 parsecs, max: 0}\n---\n\
+                    kind: Endpoints\nname: carts\nspec: {endpoint: []}\n---\n\
+                    kind: Policy\nname: slow\nspec: {timeouts: {request: soon}}\n---\n\
+                    kind: Listener\nname: edge\nspec: {adress: 1}\n---\n\
+                    kind: Route\nname: shop\nspec:\n  listeners: [edge]\n  rules:\n  \
+                    - {policy: slow, timeouts: {perTry: 20s}, clusters: [{name: gone}]}\n";
+        let directory = written(&[("a.yaml", text.to_owned())]);
+        let (sources, faults) = Sources::read_all(&files(directory.path())).unwrap();
+        assert_eq!(faults.len(), 4, "{faults:?}");
+        let meant: Vec<String> = sources
+            .check(true)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(meant.len(), 2, "{meant:#?}");
+        assert!(
+            meant[1].contains("Cluster/cart: connection.max"),
+            "{meant:#?}"
+        );
+        assert!(meant[0].contains("no Cluster of this name"), "{meant:#?}");
+    }
+
+    #[test]
+    fn references_are_not_judged_while_a_document_cannot_be_named() {
+        let text = "kind: Cluster\nname: cart\nspec: {endpoints: {ref: carts}}\n---\nkind: [\n";
+        let directory = written(&[("a.yaml", text.to_owned())]);
+        let (sources, faults) = Sources::read_all(&files(directory.path())).unwrap();
+        assert_eq!(faults.len(), 1);
+        assert!(sources.check(true).is_empty());
     }
 
     #[test]

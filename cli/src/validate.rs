@@ -28,8 +28,7 @@ pub(crate) struct ValidateArgs {
 /// Runs `validate`.
 pub(crate) fn run(args: &ValidateArgs, terminal: &mut Terminal) -> Result<Verdict, Failure> {
     let (sources, mut faults) = Sources::read_all(&args.files)?;
-    let whole = !args.partial && faults.is_empty();
-    faults.extend(sources.check(whole));
+    faults.extend(sources.check(!args.partial));
     let count = sources.documents.len();
     if matches!(args.output, Format::Json | Format::Yaml) {
         let mut value = json!({ "valid": faults.is_empty(), "resources": count });

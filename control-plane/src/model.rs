@@ -20,7 +20,7 @@ mod route;
 #[cfg(test)]
 pub(crate) mod samples;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use evenkeel_shared::error::{Faults, Invalid};
@@ -76,16 +76,36 @@ impl fmt::Display for ModelFault {
 /// # Errors
 /// Every fault of every resource, ordered by kind and name of the resource.
 pub fn check(state: &DesiredState) -> Result<Model, Vec<ModelFault>> {
-    let sound = sound_policies(state);
-    let named = |name: &str| match (name, sound.get(name)) {
-        ("", _) => Named::Nothing,
-        (_, Some(policy)) => Named::Known(policy),
-        (_, None) => Named::Unknown,
-    };
+    let (model, found) = survey(state, &BTreeSet::new());
+    if found.is_empty() {
+        Ok(model)
+    } else {
+        Err(found)
+    }
+}
+
+/// Looks for faults although some resources are damaged, which means that there
+/// is more to them than what is here. What depends on what may be missing is
+/// not judged; that a field is missing is reported all the same.
+pub fn check_damaged(state: &DesiredState, damaged: &BTreeSet<ResourceKey>) -> Vec<ModelFault> {
+    survey(state, damaged).1
+}
+
+/// Everything that can be read, and every fault.
+fn survey(state: &DesiredState, damaged: &BTreeSet<ResourceKey>) -> (Model, Vec<ModelFault>) {
+    let mut sound = sound_policies(state);
+    sound.retain(|name, _| !damaged.contains(&ResourceKey::new(v1::Kind::Policy, *name)));
     let mut model = Model::default();
     let mut found = Vec::new();
     for (key, resource) in state {
         let mut faults = Faults::new();
+        let is_damaged = damaged.contains(key);
+        let named = |name: &str| match (name, sound.get(name)) {
+            _ if is_damaged => Named::Unknown,
+            ("", _) => Named::Nothing,
+            (_, Some(policy)) => Named::Known(policy),
+            (_, None) => Named::Unknown,
+        };
         model.read(resource, &named, &mut faults);
         dangling(state, resource, &mut faults);
         found.extend(faults.into_vec().into_iter().map(|invalid| ModelFault {
@@ -93,20 +113,20 @@ pub fn check(state: &DesiredState) -> Result<Model, Vec<ModelFault>> {
             invalid,
         }));
     }
-    shared_addresses(&model, &mut found);
-    shared_rule_names(&model, &mut found);
-    if found.is_empty() {
-        return Ok(model);
+    // Which listeners a damaged group selects for whom is not known.
+    if damaged.iter().all(|key| key.kind != v1::Kind::ProxyGroup) {
+        shared_addresses(&model, &mut found);
     }
+    shared_rule_names(&model, &mut found);
     found.sort_by(|a, b| a.key.cmp(&b.key));
-    Err(found)
+    (model, found)
 }
 
 /// Checks one resource by itself, as far as that is possible without those it
-/// refers to.
-pub fn check_one(resource: &v1::Resource) -> Vec<Invalid> {
+/// refers to, and if it is damaged without what is missing.
+pub fn check_one(resource: &v1::Resource, is_damaged: bool) -> Vec<Invalid> {
     let named = |name: &str| match name {
-        "" => Named::Nothing,
+        "" if !is_damaged => Named::Nothing,
         _ => Named::Unknown,
     };
     let mut faults = Faults::new();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use evenkeel_shared::ir;
+use evenkeel_shared::names::Name;
 use evenkeel_shared::xds::{Resource, ResourceType, encode, version};
 use parking_lot::Mutex;
 
@@ -72,28 +73,55 @@ pub struct NodeIdentity {
 }
 
 impl Snapshot {
-    /// Encodes a configuration. What has the same version in `previous` is
-    /// taken from there.
+    /// Encodes a configuration. What is the same in `previous`, the last one
+    /// with its snapshot, is taken from there without being encoded again.
     pub fn build(
         revision: u64,
         removal_grant: u64,
         config: &ConfigSet,
-        previous: Option<&Self>,
+        previous: Option<(&ConfigSet, &Self)>,
     ) -> Self {
-        let mut view = View::default();
-        let grant = (removal_grant > 0).then_some(Resource::RemovalGrant {
-            revision: removal_grant,
-        });
-        for resource in grant.into_iter().chain(resources(config)) {
-            let encoded = encoded(&resource, previous);
-            view.resources
-                .entry(resource.resource_type())
-                .or_default()
-                .insert(resource.name().to_owned(), encoded);
+        let mut build = Build {
+            previous: previous.map(|(_, snapshot)| snapshot),
+            view: View::default(),
+        };
+        let old = previous.map(|(config, _)| config);
+        if removal_grant > 0 {
+            build.encode(&Resource::RemovalGrant {
+                revision: removal_grant,
+            });
         }
+        let clusters = old.map(|old| &old.clusters);
+        build.add(
+            ResourceType::Cluster,
+            &config.clusters,
+            clusters,
+            Resource::Cluster,
+        );
+        let assignments = old.map(|old| &old.assignments);
+        build.add(
+            ResourceType::Assignment,
+            &config.assignments,
+            assignments,
+            Resource::Assignment,
+        );
+        let listeners = old.map(|old| &old.listeners);
+        build.add(
+            ResourceType::Listener,
+            &config.listeners,
+            listeners,
+            Resource::Listener,
+        );
+        let tables = old.map(|old| &old.route_tables);
+        build.add(
+            ResourceType::RouteTable,
+            &config.route_tables,
+            tables,
+            Resource::RouteTable,
+        );
         Self {
             groups: config.groups.as_slice().into(),
-            ..Self::of(revision, removal_grant, Arc::new(view))
+            ..Self::of(revision, removal_grant, Arc::new(build.view))
         }
     }
 
@@ -169,32 +197,48 @@ impl View {
     }
 }
 
-/// Everything in a configuration, type by type.
-fn resources(config: &ConfigSet) -> impl Iterator<Item = Resource> + '_ {
-    let clusters = config.clusters.values().cloned().map(Resource::Cluster);
-    let assignments = config.assignments.values().cloned();
-    let listeners = config.listeners.values().cloned().map(Resource::Listener);
-    let tables = config.route_tables.values().cloned();
-    clusters
-        .chain(assignments.map(Resource::Assignment))
-        .chain(listeners)
-        .chain(tables.map(Resource::RouteTable))
+/// A view in the making.
+struct Build<'a> {
+    previous: Option<&'a Snapshot>,
+    view: View,
 }
 
-/// The encoding of a resource; the previous one if the content is the same.
-fn encoded(resource: &Resource, previous: Option<&Snapshot>) -> Arc<Encoded> {
-    let version = version(resource);
-    let old = previous
-        .and_then(|snapshot| snapshot.all.get(resource.resource_type(), resource.name()))
-        .filter(|old| old.version == version);
-    if let Some(old) = old {
-        return Arc::clone(old);
+impl Build<'_> {
+    /// Adds the resources of one type; those that are the same in `old` as they
+    /// were encoded before.
+    fn add<K, T: Clone + PartialEq>(
+        &mut self,
+        kind: ResourceType,
+        new: &BTreeMap<Name<K>, T>,
+        old: Option<&BTreeMap<Name<K>, T>>,
+        resource: fn(T) -> Resource,
+    ) {
+        for (name, content) in new {
+            let same = old.and_then(|old| old.get(name)) == Some(content);
+            let kept = self
+                .previous
+                .and_then(|previous| previous.all.get(kind, name.as_str()))
+                .filter(|_| same);
+            match kept {
+                Some(kept) => self.insert(kind, name.as_str(), Arc::clone(kept)),
+                None => self.encode(&resource(content.clone())),
+            }
+        }
     }
-    Arc::new(Encoded {
-        version,
-        value: Bytes::from(encode(resource).value),
-        needs: needs(resource),
-    })
+
+    fn encode(&mut self, resource: &Resource) {
+        let encoded = Arc::new(Encoded {
+            version: version(resource),
+            value: Bytes::from(encode(resource).value),
+            needs: needs(resource),
+        });
+        self.insert(resource.resource_type(), resource.name(), encoded);
+    }
+
+    fn insert(&mut self, kind: ResourceType, name: &str, encoded: Arc<Encoded>) {
+        let encodings = self.view.resources.entry(kind).or_default();
+        encodings.insert(name.to_owned(), encoded);
+    }
 }
 
 fn needs(resource: &Resource) -> Vec<(ResourceType, String)> {

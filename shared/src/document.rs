@@ -28,7 +28,7 @@ mod write;
 mod yaml;
 
 pub use locate::Document;
-pub use reader::{read, read_all, refuse_duplicates};
+pub use reader::{Reading, read, read_all, refuse_duplicates};
 pub use report::{DocumentError, Location};
 pub use suggest::nearest;
 pub use write::{id, kind, list_json, to_json, write_json, write_yaml};

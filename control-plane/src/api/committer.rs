@@ -14,7 +14,7 @@ use evenkeel_shared::proto::v1;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::plan::{Plan, plan};
 use super::rejected::Rejected;
@@ -246,9 +246,44 @@ impl<S: ConfigStore> Committer<S> {
                 let proxies = self.publish(committed, config).await?;
                 Ok(Outcome::new(revision, changes, proxies))
             }
-            Err(CommitError::Conflict { current }) => Err(Rejected::Conflict { expected, current }),
-            Err(CommitError::AlreadyApplied(revision)) => Ok(self.repeated(*revision)),
-            Err(CommitError::Store(error)) => Err(error.into()),
+            Err(refused) => {
+                self.catch_up().await;
+                match refused {
+                    CommitError::Conflict { current: newer } => Err(Rejected::Conflict {
+                        expected: current,
+                        current: newer,
+                    }),
+                    CommitError::AlreadyApplied(revision) => Ok(self.repeated(*revision)),
+                    CommitError::Store(error) => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    /// Publishes what the store has beyond the head: a change that was made
+    /// although the store could not say so. Without this, every later change
+    /// would be one of a revision that is not the newest.
+    async fn catch_up(&mut self) {
+        let known = self.head.borrow().revision.revision;
+        let stored = match self.store.head().await {
+            Ok(stored) if stored.revision.revision > known => stored,
+            Ok(_) => return,
+            Err(failure) => {
+                warn!(%failure, "the configuration store does not say what it holds");
+                return;
+            }
+        };
+        let revision = stored.revision.revision;
+        let checked = off_thread(move || {
+            let model = model::check(&stored.state).map_err(Rejected::Invalid)?;
+            Ok::<_, Rejected>((stored, compile(&model)))
+        });
+        let published = match checked.await.and_then(|checked| checked) {
+            Ok((stored, config)) => self.publish(stored, config).await.map(drop),
+            Err(rejected) => Err(rejected),
+        };
+        if let Err(failure) = published {
+            error!(revision, %failure, "a stored configuration cannot be published");
         }
     }
 
@@ -265,16 +300,18 @@ impl<S: ConfigStore> Committer<S> {
             config,
         });
         let proxies = self.nodes.capture_audience(revision);
-        self.head.send_replace(Arc::clone(&head));
+        let before = self.head.send_replace(Arc::clone(&head));
         let previous = Arc::clone(&self.snapshots.borrow());
         let grant = if committed.allow_mass_removal {
             revision
         } else {
             previous.removal_grant
         };
-        let snapshot =
-            off_thread(move || Snapshot::build(revision, grant, &head.config, Some(&previous)))
-                .await?;
+        let build = move || {
+            let previous = Some((&before.config, &*previous));
+            Snapshot::build(revision, grant, &head.config, previous)
+        };
+        let snapshot = off_thread(build).await?;
         self.snapshots.send_replace(Arc::new(snapshot));
         self.metrics.set_revision(revision);
         info!(revision, proxies, "configuration published");
@@ -297,3 +334,6 @@ async fn off_thread<T: Send + 'static>(
         Rejected::Defect
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use evenkeel_shared::document::nearest;
 use evenkeel_shared::error::Faults;
 use evenkeel_shared::units::{Percent, format_duration};
+use evenkeel_shared::xds::pattern;
 
 /// The longest duration that is accepted: a year.
 const LONGEST: Duration = Duration::from_hours(8760);
@@ -268,13 +269,8 @@ pub(super) fn path(text: &str, at: &str, faults: &mut Faults) {
 pub(super) fn regex(text: &str, path: &str, faults: &mut Faults) {
     if text.is_empty() {
         faults.add(path, "required");
-    } else if let Err(fault) = regex::Regex::new(&format!("^(?:{text})$")) {
-        let said = fault.to_string();
-        let reason = said.lines().last().unwrap_or_default().trim();
-        faults.add(
-            path,
-            format!("invalid value {text:?}: is not a regular expression ({reason})"),
-        );
+    } else if let Err(rule) = pattern::check(text) {
+        faults.add(path, format!("invalid value {text:?}: {rule}"));
     }
 }
 

@@ -43,18 +43,27 @@ fn names(view: &View, kind: ResourceType) -> Vec<&str> {
 #[test]
 fn a_resource_keeps_its_encoding_exactly_while_its_version_stays() {
     let mut state = shop();
-    let first = Snapshot::build(1, 0, &compile(&check(&state).unwrap()), None);
+    let old_config = compile(&check(&state).unwrap());
+    let first = Snapshot::build(1, 0, &old_config, None);
     state.retain(|key, _| key.name != "fallback");
     let config = compile(&check(&state).unwrap());
-    let second = Snapshot::build(2, 0, &config, Some(&first));
+    let second = Snapshot::build(2, 0, &config, Some((&old_config, &first)));
 
-    for resource in resources(&config) {
-        let (kind, name) = (resource.resource_type(), resource.name());
-        let (old, new) = (first.all.get(kind, name), second.all.get(kind, name));
-        let (old, new) = (old.unwrap(), new.unwrap());
-        assert_eq!(new.version, version(&resource));
-        assert_eq!(Arc::ptr_eq(old, new), old.version == new.version, "{name}");
+    let (mut kept, mut changed) = (0, 0);
+    for (kind, encodings) in &second.all.resources {
+        for (name, new) in encodings {
+            let old = first.all.get(*kind, name).unwrap();
+            assert_eq!(Arc::ptr_eq(old, new), old.version == new.version, "{name}");
+            assert_eq!(old.version == new.version, old.value == new.value, "{name}");
+            *(if Arc::ptr_eq(old, new) {
+                &mut kept
+            } else {
+                &mut changed
+            }) += 1;
+        }
     }
+    assert!(kept > 0 && changed > 0, "{kept} kept, {changed} changed");
+    assert_eq!(second.all, Snapshot::build(2, 0, &config, None).all);
     let kept = second.all.get(ResourceType::Cluster, "api").unwrap();
     let before = first.all.get(ResourceType::Cluster, "api").unwrap();
     assert!(Arc::ptr_eq(kept, before));

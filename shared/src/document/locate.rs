@@ -8,7 +8,8 @@ use super::tree::{Content, Node, Span};
 use crate::error::Invalid;
 use crate::proto::v1;
 
-/// A resource and where it was read.
+/// A resource and where it was read. If it is damaged, what is wrong is not set
+/// in the resource.
 #[derive(Debug, Clone)]
 pub struct Document {
     /// What the document says.
@@ -19,6 +20,8 @@ pub struct Document {
     pub(super) kind: Span,
     pub(super) name: Span,
     pub(super) spec: Node,
+    /// Paths of what could not be read.
+    pub(super) damage: Vec<String>,
 }
 
 impl Document {
@@ -27,6 +30,19 @@ impl Document {
     /// path is the document's name.
     pub fn locate(&self, path: &str) -> Location {
         Location::new(&self.file, self.span(path))
+    }
+
+    /// Whether something in it could not be read.
+    pub fn is_damaged(&self) -> bool {
+        !self.damage.is_empty()
+    }
+
+    /// Whether what is wrong at `path` may be wrong only because something
+    /// there, around it or in it could not be read.
+    pub fn is_doubtful(&self, path: &str) -> bool {
+        self.damage
+            .iter()
+            .any(|damaged| encloses(damaged, path) || encloses(path, damaged))
     }
 
     /// A fault that was found in the resource later on, at its place.
@@ -54,6 +70,14 @@ impl Document {
             _ => self.name,
         }
     }
+}
+
+/// Whether the field at `outer` is the one at `inner` or holds it.
+fn encloses(outer: &str, inner: &str) -> bool {
+    outer.is_empty()
+        || inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// One step of a path.
@@ -136,6 +160,17 @@ mod tests {
                 Step::Name("x")
             ]
         );
+    }
+
+    #[test]
+    fn a_field_encloses_itself_and_what_is_in_it() {
+        assert!(encloses("", "rules[1].name"));
+        assert!(encloses("rules[1]", "rules[1]"));
+        assert!(encloses("rules", "rules[1].name"));
+        assert!(encloses("rules[1]", "rules[1].name"));
+        assert!(!encloses("rules[1]", "rules[12]"));
+        assert!(!encloses("rule", "rules[1]"));
+        assert!(!encloses("rules[1].name", "rules[1]"));
     }
 
     #[test]

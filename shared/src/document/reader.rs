@@ -11,7 +11,7 @@ use super::locate::Document;
 use super::report::{Complaint, DocumentError, Report};
 use super::scalar;
 use super::suggest;
-use super::tree::{Content, Entry, Node};
+use super::tree::{Content, Entry, Key, Node, Span};
 use super::walk::{Path, Place, Walk, twice};
 use super::yaml;
 use crate::error::Invalid;
@@ -26,21 +26,35 @@ const LIST: &str = "List";
 /// Everything that is wrong with any of the documents, in the order of the
 /// text.
 pub fn read(file: &str, text: &str) -> Result<Vec<Document>, Vec<DocumentError>> {
-    let (documents, errors) = read_all(file, text);
-    if errors.is_empty() {
-        Ok(documents)
+    let reading = read_all(file, text);
+    if reading.errors.is_empty() {
+        Ok(reading.documents)
     } else {
-        Err(errors)
+        Err(reading.errors)
     }
 }
 
-/// Reads all documents of a text: those that are right, and everything that is
-/// wrong with the others. Never fails otherwise, whatever the text is.
-pub fn read_all(file: &str, text: &str) -> (Vec<Document>, Vec<DocumentError>) {
+/// What could be read of a text.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Every document whose kind and name could be read. Of a damaged one
+    /// ([`Document::is_damaged`]) only those fields are set that are right.
+    pub documents: Vec<Document>,
+    /// Everything that is wrong, in the order of the text.
+    pub errors: Vec<DocumentError>,
+    /// Whether there are documents of which not even kind and name could be
+    /// read, so that a reference to what is not here may still be right.
+    pub is_partial: bool,
+}
+
+/// Reads all documents of a text as far as they can be read, and everything
+/// that is wrong with them. Never fails otherwise, whatever the text is.
+pub fn read_all(file: &str, text: &str) -> Reading {
     let mut report = Report::new(file);
     let trees = yaml::parse(text, &mut report);
     let mut reader = Reader {
         file: Arc::from(file),
+        is_partial: report.found() > 0,
         report,
         documents: Vec::new(),
     };
@@ -53,7 +67,11 @@ pub fn read_all(file: &str, text: &str) -> (Vec<Document>, Vec<DocumentError>) {
     let mut errors = reader.report.into_errors();
     errors.extend(doubles);
     errors.sort_by_key(|error| error.location.offset);
-    (documents, errors)
+    Reading {
+        documents,
+        errors,
+        is_partial: reader.is_partial,
+    }
 }
 
 /// Keeps the first of the documents with the same kind and name, and says where
@@ -100,19 +118,22 @@ struct Reader {
     file: Arc<str>,
     report: Report,
     documents: Vec<Document>,
+    /// Whether a document was lost.
+    is_partial: bool,
 }
 
 impl Reader {
     /// Reads one document, or the documents of a list.
     fn document(&mut self, node: Node, base: &Path<'_>) {
+        self.report.take_damage();
         let whole = node.focus(None);
         let content = node.content;
         let Content::Mapping(entries) = content else {
             let complaint = scalar::wrong(&content, "a mapping of kind, name and spec");
             self.report.add(whole, None, base, complaint);
+            self.is_partial = true;
             return;
         };
-        let before = self.report.found();
         let is_list = entries.iter().any(is_list_kind);
         let allowed: &[&str] = if is_list {
             &["kind", "items"]
@@ -130,7 +151,9 @@ impl Reader {
         if is_list {
             self.list(envelope, base);
         } else {
-            self.resource(envelope, base, before);
+            let read = self.resource(envelope, whole, base);
+            self.is_partial |= read.is_none();
+            self.documents.extend(read);
         }
     }
 
@@ -159,6 +182,7 @@ impl Reader {
 
     fn list(&mut self, envelope: Envelope, base: &Path<'_>) {
         let Some(items) = envelope.items else {
+            self.is_partial = true;
             return;
         };
         let span = items.value.focus(Some(items.key.span));
@@ -166,6 +190,7 @@ impl Reader {
         if matches!(base, Path::Index(..)) {
             let complaint = Complaint::new("a List cannot hold another List");
             self.report.add(span, None, path, complaint);
+            self.is_partial = true;
             return;
         }
         match items.value.content {
@@ -177,12 +202,14 @@ impl Reader {
             content => {
                 let complaint = scalar::wrong(&content, "a list of documents");
                 self.report.add(span, None, path, complaint);
+                self.is_partial = true;
             }
         }
     }
 
-    /// Reads a resource; keeps it if nothing was wrong since `before`.
-    fn resource(&mut self, envelope: Envelope, base: &Path<'_>, before: usize) {
+    /// Reads a resource that stands at `whole`, as far as it is right; `None`
+    /// if it cannot be told which resource it is.
+    fn resource(&mut self, envelope: Envelope, whole: Span, base: &Path<'_>) -> Option<Document> {
         let kind = envelope
             .kind
             .as_ref()
@@ -192,35 +219,48 @@ impl Reader {
             let path = Path::Field(base, "name");
             self.text(entry, known.as_deref(), &path)
         });
-        let (Some((field, message)), Some(spec)) = (kind, envelope.spec) else {
-            return;
-        };
+        let (field, message) = kind?;
         let id = match &name {
             Some(name) => format!("{}/{name}", message.name()),
             None => message.name().to_owned(),
         };
+        let spec = envelope.spec.unwrap_or_else(|| self.missing_spec(whole));
         let mut walk = Walk {
             report: &mut self.report,
             resource: Some(&id),
         };
         let content = walk.message(&message, Place::of(&spec), &Path::Root);
-        let (Some(kind), Some(name_entry), Some(name)) = (envelope.kind, envelope.name, name)
-        else {
-            return;
-        };
-        if self.report.found() > before {
-            return;
-        }
+        let (kind, name_entry, name) = (envelope.kind?, envelope.name?, name?);
         match assemble(&name, &field, content) {
-            Ok(resource) => self.documents.push(Document {
+            Ok(resource) => Some(Document {
                 resource,
                 id,
                 file: Arc::clone(&self.file),
                 kind: kind.value.focus(Some(kind.key.span)),
                 name: name_entry.value.focus(Some(name_entry.key.span)),
                 spec: spec.value,
+                damage: self.report.take_damage(),
             }),
-            Err(complaint) => self.report.add(whole(&spec), Some(&id), base, complaint),
+            Err(complaint) => {
+                self.report
+                    .add(Place::of(&spec).focus(), Some(&id), base, complaint);
+                None
+            }
+        }
+    }
+
+    /// Stands for a `spec` that is not there, and of which nothing is known.
+    fn missing_spec(&mut self, whole: Span) -> Entry {
+        self.report.doubt(&Path::Root);
+        Entry {
+            key: Key {
+                text: "spec".to_owned(),
+                span: whole,
+            },
+            value: Node {
+                span: whole,
+                content: Content::Mapping(Vec::new()),
+            },
         }
     }
 
@@ -256,7 +296,7 @@ impl Reader {
 }
 
 /// Where an entry's value is pointed at.
-fn whole(entry: &Entry) -> super::tree::Span {
+fn whole(entry: &Entry) -> Span {
     Place::of(entry).focus()
 }
 

@@ -111,6 +111,8 @@ pub(super) struct Report {
     file: String,
     errors: Vec<DocumentError>,
     found: usize,
+    /// What of the present document cannot be relied on, by path.
+    damage: Vec<String>,
 }
 
 impl Report {
@@ -119,6 +121,7 @@ impl Report {
             file: file.to_owned(),
             errors: Vec::new(),
             found: 0,
+            damage: Vec::new(),
         }
     }
 
@@ -136,6 +139,7 @@ impl Report {
         complaint: Complaint,
     ) {
         self.found += 1;
+        self.doubt(&path);
         if self.errors.len() < MAX_ERRORS {
             self.errors.push(DocumentError {
                 location: Location::new(&self.file, span),
@@ -145,6 +149,21 @@ impl Report {
                 hint: complaint.hint,
             });
         }
+    }
+
+    /// Notes that the field at `path` may be meant by something that is wrong,
+    /// and so cannot be called missing. After too many, all is in doubt.
+    pub(super) fn doubt(&mut self, path: &dyn fmt::Display) {
+        match self.damage.len() {
+            0..MAX_ERRORS => self.damage.push(path.to_string()),
+            MAX_ERRORS => self.damage.push(String::new()),
+            _ => {}
+        }
+    }
+
+    /// What is wrong or in doubt since this was asked last, by path.
+    pub(super) fn take_damage(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.damage)
     }
 
     /// Notes what is wrong outside of any resource.

@@ -10,7 +10,7 @@ use super::{DocumentError, read_all};
 
 /// The errors of a text, as lines.
 fn complaints(text: &str) -> Vec<String> {
-    let (_, errors) = read_all("shop.yaml", text);
+    let errors = read_all("shop.yaml", text).errors;
     errors.iter().map(DocumentError::to_string).collect()
 }
 

@@ -93,6 +93,7 @@ impl Walk<'_> {
             let name = entry.key.text.as_str();
             let Some(field) = descriptor::field(message, name) else {
                 self.refuse_key(&entry.key, path, unknown(message, name));
+                self.doubt_meant(message, name, path);
                 continue;
             };
             let path = Path::Field(path, field.json_name());
@@ -132,7 +133,9 @@ impl Walk<'_> {
         let mut values = Vec::with_capacity(nodes.len());
         for (index, node) in nodes.iter().enumerate() {
             let place = Place { key: None, node };
-            values.extend(self.value(kind, place, &Path::Index(path, index)));
+            let value = self.value(kind, place, &Path::Index(path, index));
+            // Something in the place of what is wrong: the others keep theirs.
+            values.push(value.unwrap_or_else(|| Value::default_value(kind)));
         }
         Some(Value::List(values))
     }
@@ -183,6 +186,14 @@ impl Walk<'_> {
     fn refuse(&mut self, place: Place<'_>, path: &Path<'_>, complaint: Complaint) {
         self.report
             .add(place.focus(), self.resource, path, complaint);
+    }
+
+    /// Doubts the field that an unknown key probably means.
+    fn doubt_meant(&mut self, message: &MessageDescriptor, name: &str, path: &Path<'_>) {
+        let fields: Vec<FieldDescriptor> = message.fields().collect();
+        if let Some(meant) = suggest::nearest(name, fields.iter().map(FieldDescriptor::json_name)) {
+            self.report.doubt(&Path::Field(path, meant));
+        }
     }
 
     fn refuse_key(&mut self, key: &Key, path: &Path<'_>, complaint: Complaint) {

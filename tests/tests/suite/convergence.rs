@@ -113,6 +113,7 @@ struct Stream {
 struct Game {
     now: u64,
     world: World,
+    config: compile::ConfigSet,
     snapshot: Snapshot,
     session: Session,
     stream: Option<Stream>,
@@ -123,6 +124,7 @@ impl Game {
         let mut game = Self {
             now: 0,
             world: World::default(),
+            config: compile::ConfigSet::default(),
             snapshot: Snapshot::of(0, 0, std::sync::Arc::default()),
             session: Session::new(envoy_types::pb::envoy::config::core::v3::Node::default()),
             stream: None,
@@ -160,7 +162,13 @@ impl Game {
         let (state, _) = state::apply(&BTreeMap::new(), resources, &[]).unwrap();
         let config = compile::compile(&model::check(&state).unwrap());
         let revision = self.snapshot.revision + 1;
-        self.snapshot = Snapshot::build(revision, revision, &config, Some(&self.snapshot));
+        self.snapshot = Snapshot::build(
+            revision,
+            revision,
+            &config,
+            Some((&self.config, &self.snapshot)),
+        );
+        self.config = config;
         let view = self.snapshot.view(&NodeIdentity::default());
         if let Some(stream) = &mut self.stream {
             stream.server.on_snapshot(revision, view);

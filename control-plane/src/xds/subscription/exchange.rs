@@ -57,8 +57,6 @@ pub(super) struct Exchange {
     pub settled: u64,
     /// The newest revision the client has accepted all of.
     pub accepted: u64,
-    /// How many refusals came.
-    pub nacks: u64,
 }
 
 impl Exchange {
@@ -76,7 +74,6 @@ impl Exchange {
             warming: BTreeMap::new(),
             settled: 0,
             accepted: 0,
-            nacks: 0,
         }
     }
 
@@ -152,7 +149,6 @@ impl Exchange {
         {
             self.routes_moved = self.clock;
         }
-        self.nacks += u64::from(error.is_some());
         Heard {
             current: answered.is_some(),
             refused: error.map(super::refusal::whole),

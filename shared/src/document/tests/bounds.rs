@@ -122,7 +122,7 @@ fn almost_documents() -> impl Strategy<Value = String> {
 
 /// Reads a text and checks that every error lies inside of it.
 fn read_and_check(text: &str) {
-    let (_, errors) = read_all("x", text);
+    let errors = read_all("x", text).errors;
     for error in errors {
         let location = &error.location;
         assert!(location.line >= 1 && location.column >= 1);

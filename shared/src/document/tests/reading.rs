@@ -148,9 +148,76 @@ fn a_byte_order_mark_and_windows_line_ends_do_no_harm() {
 #[test]
 fn good_documents_come_back_beside_the_errors() {
     let text = "kind: Endpoints\nname: a\nspec: {}\n---\nkind: Endpoints\nname: [\n---\nkind: Endpoints\nname: b\nspec: {}\n";
-    let (documents, errors) = read_all("shop.yaml", text);
-    let ids: Vec<&str> = documents.iter().map(|found| found.id.as_str()).collect();
+    let reading = read_all("shop.yaml", text);
+    let ids: Vec<&str> = reading
+        .documents
+        .iter()
+        .map(|found| found.id.as_str())
+        .collect();
     assert_eq!(ids, ["Endpoints/a", "Endpoints/b"]);
-    assert_eq!(errors.len(), 1);
+    assert_eq!(reading.errors.len(), 1);
+    assert!(reading.is_partial);
     assert!(read("shop.yaml", text).is_err());
+}
+
+#[test]
+fn of_a_damaged_document_comes_back_what_is_right() {
+    let text = "\
+kind: Route
+name: shop
+spec:
+  listners: [edge]
+  hostnames: [a.example, 12, c.example]
+  rules:
+  - retry: {retries: many, on: [5xx]}
+    clusters: [{name: api, weight: -1}]
+";
+    let reading = read_all("shop.yaml", text);
+    assert!(!reading.is_partial);
+    let document = &reading.documents[0];
+    assert!(document.is_damaged());
+    let Some(Spec::Route(route)) = &document.resource.spec else {
+        panic!("a route");
+    };
+    assert_eq!(route.hostnames, ["a.example", "", "c.example"]);
+    let retry = route.rules[0].retry.as_ref().unwrap();
+    assert_eq!(
+        (retry.retries, retry.on.as_slice()),
+        (None, &["5xx".to_owned()][..])
+    );
+    assert_eq!(route.rules[0].clusters[0].name, "api");
+    assert_eq!(route.rules[0].clusters[0].weight, None);
+    for doubtful in ["listeners", "hostnames[1]", "rules[0].retry", "rules", ""] {
+        assert!(document.is_doubtful(doubtful), "{doubtful}");
+    }
+    for sure in [
+        "hostnames[2]",
+        "rules[0].retry.on[0]",
+        "rules[0].clusters[0].name",
+    ] {
+        assert!(!document.is_doubtful(sure), "{sure}");
+    }
+}
+
+#[test]
+fn of_a_document_without_a_spec_everything_is_in_doubt() {
+    let reading = read_all("shop.yaml", "kind: Cluster\nname: c\n");
+    assert!(!reading.is_partial);
+    assert_eq!(reading.documents[0].id, "Cluster/c");
+    assert!(reading.documents[0].is_doubtful("endpoints"));
+}
+
+#[test]
+fn what_cannot_be_named_makes_the_reading_partial() {
+    for text in [
+        "- 5\n",
+        "kind: Rout\nname: r\nspec: {}\n",
+        "kind: Route\nspec: {}\n",
+        "kind: Route\nname: 12\nspec: {}\n",
+        "kind: List\n",
+        "kind: List\nitems: 5\n",
+        "kind: [\n",
+    ] {
+        assert!(read_all("shop.yaml", text).is_partial, "{text:?}");
+    }
 }

@@ -49,7 +49,7 @@ pub(super) fn without_variables(from: &str, field: &str, found: &mut Findings) -
     Some(from.replace("%%", "%"))
 }
 
-/// An expression that compiles.
+/// An expression that can be run.
 pub(super) fn regex(
     from: matcher::RegexMatcher,
     field: &str,
@@ -63,8 +63,8 @@ pub(super) fn regex(
     if regex.is_empty() {
         return found.fault(field, "must not be empty");
     }
-    match pattern::compile(&regex) {
-        Ok(_) => Some(regex),
+    match pattern::check(&regex) {
+        Ok(()) => Some(regex),
         Err(reason) => found.invalid(field, regex, &reason),
     }
 }
@@ -125,8 +125,8 @@ fn heed_case(
 
 /// An expression made from a text of someone else's length.
 pub(super) fn any_case(pattern: String, field: &str, found: &mut Findings) -> Option<String> {
-    match pattern::compile(&pattern) {
-        Ok(_) => Some(pattern),
+    match pattern::check(&pattern) {
+        Ok(()) => Some(pattern),
         Err(reason) => found.fault(field, reason),
     }
 }
