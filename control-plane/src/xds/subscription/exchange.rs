@@ -163,12 +163,18 @@ impl Exchange {
         }
         self.view = view;
         for kind in ResourceType::ALL {
-            self.compare(&Slot::Known(kind));
+            self.compare_alone(&Slot::Known(kind));
         }
+        self.expect_missing_endpoints();
     }
 
     /// Finds again what the client lacks of one type.
     pub(super) fn compare(&mut self, slot: &Slot) {
+        self.compare_alone(slot);
+        self.expect_missing_endpoints();
+    }
+
+    fn compare_alone(&mut self, slot: &Slot) {
         let view = Arc::clone(&self.view);
         let target = target(&view, slot);
         let sotw = self.sotw;

@@ -17,7 +17,7 @@ use evenkeel_shared::xds::ResourceType;
 
 use super::exchange::{Exchange, GRACE, HOLD, Slot, is_whole_set, target};
 use super::response::Response;
-use super::watched::{LastGood, Verdict};
+use super::watched::{Content, Held, LastGood, Verdict, Watched};
 
 impl Exchange {
     /// What may be sent now, if anything.
@@ -132,7 +132,8 @@ impl Exchange {
                     .filter(|(kind, _)| *kind == ResourceType::Assignment)
                     .any(|(_, needed)| {
                         assignments.owed.contains(needed)
-                            || assignments.held.get(needed).is_none_or(|endpoints| {
+                            || lacks(assignments, needed)
+                            || assignments.held.get(needed).is_some_and(|endpoints| {
                                 endpoints.sent < cluster.sent
                                     || endpoints.verdict == Verdict::Pending
                             })
@@ -165,7 +166,7 @@ impl Exchange {
             return false;
         };
         let held = self.of(ResourceType::RouteTable).held.get(table);
-        let has_older = held.is_some_and(super::watched::Held::is_usable);
+        let has_older = held.is_some_and(Held::is_usable);
         let needed = content.needs.iter();
         needed
             .filter(|(kind, _)| *kind == ResourceType::Cluster)
@@ -231,8 +232,40 @@ impl Exchange {
         }
     }
 
+    /// A cluster that the client brought from an earlier stream is not usable
+    /// either while it has no endpoints for it: that stream may have ended
+    /// between the two.
+    pub(super) fn expect_missing_endpoints(&mut self) {
+        let clusters = self.of(ResourceType::Cluster);
+        if !clusters.wildcard {
+            return;
+        }
+        let view = Arc::clone(&self.view);
+        let assignments = self.of(ResourceType::Assignment);
+        let bare: Vec<String> = target(&view, &Slot::Known(ResourceType::Cluster))
+            .iter()
+            .filter(|(name, _)| clusters.held.get(*name).is_some_and(Held::is_usable))
+            .filter(|(_, cluster)| {
+                let mut needs = cluster.needs.iter();
+                needs.any(|(kind, needed)| {
+                    *kind == ResourceType::Assignment && lacks(assignments, needed)
+                })
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in bare {
+            self.warming.entry(name).or_insert(self.clock);
+        }
+    }
+
     /// Whether the response has to carry everything of its type.
     pub(super) fn sends_whole_set(&self, slot: &Slot) -> bool {
         self.sotw && is_whole_set(slot)
     }
+}
+
+/// Whether the client has no version of the resource at all.
+fn lacks(watched: &Watched, name: &str) -> bool {
+    let held = watched.held.get(name);
+    held.is_none_or(|held| matches!(held.content, Content::Absent))
 }
