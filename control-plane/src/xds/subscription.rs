@@ -181,7 +181,9 @@ impl Subscription {
             || (first && empty && watched.has_legacy_wildcard());
         for name in subscribe.iter().filter(|name| *name != WILDCARD) {
             watched.names.insert(name.clone());
-            watched.owed.insert(name.clone());
+            if !watched.gone.contains(name) {
+                watched.owed.insert(name.clone());
+            }
         }
         watched.answer |= watched.wildcard && !was_wildcard;
         if !subscribe.is_empty() || !versions.is_empty() {

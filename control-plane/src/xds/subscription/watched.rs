@@ -165,6 +165,9 @@ impl Watched {
             !matches!(held.content, Content::Absent) && !target.contains_key(*name)
         });
         self.gone = surplus.map(|(name, _)| name.clone()).collect();
+        // What the client still uses goes with the removals, not before.
+        let gone = &self.gone;
+        self.owed.retain(|name| !gone.contains(name));
         self.refusals.retain(|name, refusal| {
             let mut suspects = refusal.suspects.iter();
             target.contains_key(name) || suspects.any(|suspect| target.contains_key(suspect))
