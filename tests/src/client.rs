@@ -127,8 +127,8 @@ pub struct Tally {
     pub posts_ok: u64,
     /// Connections opened.
     pub connects: u64,
-    /// Ids of the POSTs answered with 200.
-    pub posted: Vec<String>,
+    /// Ids of all POSTs, and whether each was answered with 200.
+    pub posted: Vec<(String, bool)>,
     /// What went wrong, the first few in words.
     pub failures: Vec<String>,
 }
@@ -257,9 +257,7 @@ async fn one_request(load: &Load, client: &mut Client, post: bool, tally: &mut T
     if post {
         tally.posts += 1;
         tally.posts_ok += u64::from(ok);
-        if ok {
-            tally.posted.push(id);
-        }
+        tally.posted.push((id, ok));
     } else {
         tally.gets += 1;
         tally.gets_ok += u64::from(ok);

@@ -1,10 +1,8 @@
 //! Conditions on a text, compiled.
 
 use evenkeel_shared::ir::StringMatch;
+use evenkeel_shared::xds::pattern::MAX_COMPILED_BYTES;
 use regex::bytes::{Regex, RegexBuilder};
-
-/// Bytes that a compiled expression, and its cache in each thread, may take.
-const REGEX_BYTES: usize = 1 << 20;
 
 /// A condition on a text.
 #[derive(Debug)]
@@ -51,8 +49,8 @@ pub(super) fn full_match(pattern: &str) -> Result<Regex, String> {
 
 fn compile(pattern: &str) -> Result<Regex, String> {
     RegexBuilder::new(pattern)
-        .size_limit(REGEX_BYTES)
-        .dfa_size_limit(REGEX_BYTES)
+        .size_limit(MAX_COMPILED_BYTES)
+        .dfa_size_limit(MAX_COMPILED_BYTES)
         .build()
         .map_err(|error| {
             format!("invalid value {pattern:?}: must be a regular expression: {error}")

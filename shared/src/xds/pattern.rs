@@ -5,7 +5,7 @@ use regex::RegexBuilder;
 
 /// Upper bound on the size of a compiled expression, in bytes: a few hundred
 /// alternatives fit, `(a{1000}){1000}` does not.
-const MAX_COMPILED_BYTES: usize = 1 << 20;
+pub const MAX_COMPILED_BYTES: usize = 1 << 20;
 
 /// Longest text, in bytes, of which it is known that it fits when it compiles
 /// to nothing but itself.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use evenkeel_tests::backend::Mode;
 use evenkeel_tests::client::{Client, Load};
 use evenkeel_tests::config;
-use evenkeel_tests::process::{eventually, text_of};
+use evenkeel_tests::process::{Proxy, eventually, text_of};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::{SOON, Small};
@@ -56,51 +57,91 @@ fn watch_for_steps_back(admin: SocketAddr) -> JoinHandle<(u64, Vec<(u64, u64)>)>
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acknowledged_revision_survives_kill_9_and_proxies_go_on() {
     let mut small = Small::start([Mode::Serve, Mode::Serve]).await.unwrap();
+    let mut others = more_proxies(&small).await.unwrap();
+    let proxies = || std::iter::once(&small.proxy).chain(&others);
+    let admins: Vec<SocketAddr> = proxies().map(|proxy| proxy.admin).collect();
     let running = Load {
-        targets: vec![small.proxy.listener],
+        targets: proxies().map(|proxy| proxy.listener).collect(),
         host: "shop.test".to_owned(),
         path: "/".to_owned(),
-        clients: 4,
+        clients: 6,
         post_every: 0,
         pause: Duration::from_millis(2),
     }
     .start(None);
+    let watches: Vec<_> = admins
+        .iter()
+        .map(|admin| watch_for_steps_back(*admin))
+        .collect();
 
-    let watch = watch_for_steps_back(small.proxy.admin);
+    let mut acknowledged = 0;
     for kill in 0..kills() {
-        let acknowledged = push_until_killed(&mut small, kill).await;
-        small.control_plane.restart().await.unwrap();
-        let history = small
-            .control_plane
-            .cli(&["history", "--limit", "1000", "-o", "json"])
-            .await
-            .unwrap();
-        let history: serde_json::Value = serde_json::from_slice(&history.stdout).unwrap();
-        let stored: Vec<u64> = revisions(&history);
-        for revision in &acknowledged {
-            assert!(stored.contains(revision), "revision {revision} is lost");
-        }
-        let newest = stored.iter().copied().max().unwrap();
+        acknowledged += one_kill(&mut small, &admins, kill).await;
+    }
+
+    let tally = running.stop().await.unwrap();
+    assert!(
+        watches.iter().all(|watch| !watch.is_finished()),
+        "a proxy stopped answering"
+    );
+    small.proxy.kill();
+    others.clear();
+    let mut looks = 0;
+    for watch in watches {
+        let (asked, back) = watch.await.unwrap();
+        looks += asked;
+        assert_eq!(back, [], "revisions went back");
+    }
+    println!(
+        "{} kills, {acknowledged} revisions acknowledged, {} requests, revisions looked at {looks} times",
+        kills(),
+        tally.gets
+    );
+    assert!(tally.gets > 0);
+    assert_eq!(tally.failed(), 0, "{:?}", tally.failures);
+}
+
+/// Two more proxies with listeners of their own for the same route.
+async fn more_proxies(small: &Small) -> anyhow::Result<Vec<Proxy>> {
+    let mut proxies = Vec::new();
+    let mut documents = config::route("shop", &["p1", "p2", "p3"], "shop.test", "shop");
+    for id in ["p2", "p3"] {
+        let directory = small.directory.path();
+        let proxy = Proxy::start(id, small.control_plane.xds, directory).await?;
+        documents.push_str(&config::proxy_listener(id, proxy.listener));
+        proxies.push(proxy);
+    }
+    small.control_plane.apply(&documents, &["--wait"]).await?;
+    Ok(proxies)
+}
+
+/// Kills the control plane in the middle of its pushes, starts it again, and
+/// looks whether it has all that it acknowledged and the proxies follow; how
+/// much it had acknowledged.
+async fn one_kill(small: &mut Small, admins: &[SocketAddr], kill: u32) -> usize {
+    let acknowledged = push_until_killed(small, kill).await;
+    small.control_plane.restart().await.unwrap();
+    let history = small
+        .control_plane
+        .cli(&["history", "--limit", "1000", "-o", "json"])
+        .await
+        .unwrap();
+    let history: serde_json::Value = serde_json::from_slice(&history.stdout).unwrap();
+    let stored: Vec<u64> = revisions(&history);
+    for revision in &acknowledged {
+        assert!(stored.contains(revision), "revision {revision} is lost");
+    }
+    let newest = stored.iter().copied().max().unwrap();
+    for admin in admins {
         eventually(SOON, || async {
-            let reported = reported(small.proxy.admin).await?;
+            let reported = reported(*admin).await?;
             anyhow::ensure!(reported >= newest, "{reported} of {newest}");
             Ok(())
         })
         .await
         .unwrap();
     }
-
-    let tally = running.stop().await.unwrap();
-    small.proxy.kill();
-    let (asked, back) = watch.await.unwrap();
-    println!(
-        "{} kills, {} requests, revision looked at {asked} times",
-        kills(),
-        tally.gets
-    );
-    assert!(asked > 10, "looked only {asked} times");
-    assert_eq!(back, [], "revisions went back");
-    assert_eq!(tally.failed(), 0, "{:?}", tally.failures);
+    acknowledged.len()
 }
 
 /// Revision numbers in the output of `history -o json`.
@@ -119,12 +160,13 @@ fn revisions(history: &serde_json::Value) -> Vec<u64> {
         .collect()
 }
 
-/// Pushes 200 revisions and kills the control plane at a different place each
-/// time; the revisions that were acknowledged before.
+/// Pushes 200 revisions and kills the control plane after so many of them were
+/// acknowledged, another number and another moment of a push each time; the
+/// revisions that were.
 async fn push_until_killed(small: &mut Small, kill: u32) -> Vec<u64> {
     let api = small.control_plane.api;
     let backend = small.backends[0].address;
-    let stop_after = 20 + u64::from(kill) * 17;
+    let (progress, mut seen) = watch::channel(0_usize);
     let pusher = tokio::spawn(async move {
         let mut acknowledged = Vec::new();
         for round in 0..200 {
@@ -137,11 +179,20 @@ async fn push_until_killed(small: &mut Small, kill: u32) -> Vec<u64> {
             if !output.status.success() {
                 break;
             }
-            acknowledged.extend(revision(&text_of(&output)));
+            acknowledged.push(revision(&text_of(&output)).unwrap());
+            progress.send_replace(acknowledged.len());
         }
         acknowledged
     });
-    tokio::time::sleep(Duration::from_millis(stop_after * 10)).await;
+    let enough = 5 + 15 * usize::try_from(kill % 10).unwrap();
+    seen.wait_for(|count| *count >= enough).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(u64::from(kill % 10))).await;
     small.control_plane.kill();
-    pusher.await.unwrap()
+    let acknowledged = pusher.await.unwrap();
+    assert!(
+        (enough..200).contains(&acknowledged.len()),
+        "{} of 200 pushes were acknowledged, so this was not the middle",
+        acknowledged.len()
+    );
+    acknowledged
 }

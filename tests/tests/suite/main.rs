@@ -27,7 +27,7 @@ struct Small {
     control_plane: ControlPlane,
     proxy: Proxy,
     backends: [Backend; 2],
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Small {
@@ -44,7 +44,7 @@ impl Small {
             control_plane,
             proxy,
             backends,
-            _directory: directory,
+            directory,
         };
         small
             .control_plane
