@@ -5,13 +5,14 @@ use evenkeel_shared::proto::v1::{Kind, Resource, ResourceId, resource::Spec};
 use crate::failure::Failure;
 
 /// Every kind, in the order of lists: as in a document, plural, and short.
-const KINDS: [(Kind, &str, &str, &str); 6] = [
+const KINDS: [(Kind, &str, &str, &str); 7] = [
     (Kind::Listener, "Listener", "listeners", "ls"),
     (Kind::Route, "Route", "routes", "rt"),
     (Kind::Cluster, "Cluster", "clusters", "cl"),
     (Kind::Policy, "Policy", "policies", "pol"),
     (Kind::Endpoints, "Endpoints", "endpoints", "ep"),
     (Kind::ProxyGroup, "ProxyGroup", "proxygroups", "pg"),
+    (Kind::Secret, "Secret", "secrets", "sec"),
 ];
 
 /// All kinds.
@@ -98,6 +99,7 @@ pub(crate) fn of(resource: &Resource) -> Kind {
         Some(Spec::Policy(_)) => Kind::Policy,
         Some(Spec::Endpoints(_)) => Kind::Endpoints,
         Some(Spec::ProxyGroup(_)) => Kind::ProxyGroup,
+        Some(Spec::Secret(_)) => Kind::Secret,
     }
 }
 

@@ -235,6 +235,7 @@ mod tests {
 
     fn shown(proxies: Vec<ProxyStatus>) -> String {
         let answer = StatusResponse {
+            warnings: Vec::new(),
             revision: 12,
             revision_time: Some(prost_types::Timestamp {
                 seconds: 1000,

@@ -172,6 +172,7 @@ impl Model {
                 let read = proxy_group::from_proto(proto, faults);
                 self.proxy_groups.insert(key, read);
             }
+            Some(Spec::Secret(_)) => {}
             None => faults.add("", "has no `spec`, which tells its kind"),
         }
     }

@@ -256,7 +256,7 @@ fn needs(resource: &Resource) -> Vec<(ResourceType, String)> {
             }
             ir::Discovery::Inline(_) => Vec::new(),
         },
-        Resource::Assignment(_) | Resource::RemovalGrant { .. } => Vec::new(),
+        Resource::Assignment(_) | Resource::Secret(_) | Resource::RemovalGrant { .. } => Vec::new(),
     }
 }
 

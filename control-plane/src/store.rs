@@ -193,6 +193,7 @@ impl ResourceKey {
             Some(Spec::Policy(_)) => v1::Kind::Policy,
             Some(Spec::Endpoints(_)) => v1::Kind::Endpoints,
             Some(Spec::ProxyGroup(_)) => v1::Kind::ProxyGroup,
+            Some(Spec::Secret(_)) => v1::Kind::Secret,
             None => v1::Kind::Unspecified,
         };
         Self::new(kind, resource.name.as_str())
@@ -215,6 +216,7 @@ impl ResourceKey {
             v1::Kind::Policy => "Policy",
             v1::Kind::Endpoints => "Endpoints",
             v1::Kind::ProxyGroup => "ProxyGroup",
+            v1::Kind::Secret => "Secret",
             v1::Kind::Unspecified => "Resource",
         }
     }

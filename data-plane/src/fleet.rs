@@ -166,6 +166,7 @@ impl Task {
         let config = self.status.config.load();
         let held = config.mass_removal.as_ref();
         v1::ProxyReport {
+            problems: Vec::new(),
             instance_id: self.instance.clone(),
             admin_address: self.admin.to_string(),
             uptime: duration(self.clock.now().since(Tick::default())),

@@ -7,6 +7,8 @@ mod assignment;
 mod cluster;
 mod listener;
 mod route;
+mod secret;
+mod tls;
 
 pub use assignment::{Assignment, Endpoint, Health, Locality};
 pub use cluster::{
@@ -19,4 +21,9 @@ pub use route::{
     PathRewrite, QueryMatch, QueryTest, RateLimit, RateLimitKey, Redirect, RedirectPath, Respond,
     RetryCondition, RetryPolicy, Route, RouteMatch, RouteTable, StringMatch, VirtualHost,
     WeightedCluster,
+};
+pub use secret::{CertificateSource, DataSource, Secret, SecretContent, TrustSource};
+pub use tls::{
+    AltName, CertificateRef, ClientVerification, DownstreamTls, ProxyProtocol, ServerVerification,
+    TlsVersion, TrustRef, UpstreamTls,
 };

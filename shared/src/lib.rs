@@ -9,6 +9,8 @@ pub mod error;
 pub mod ir;
 pub mod names;
 pub mod proto;
+pub mod secret;
 pub mod telemetry;
+pub mod tls;
 pub mod units;
 pub mod xds;

@@ -26,6 +26,10 @@ pub enum ClusterKind {}
 #[derive(Debug)]
 pub enum AssignmentKind {}
 
+/// Marks [`SecretName`].
+#[derive(Debug)]
+pub enum SecretKind {}
+
 /// Name of a listener.
 pub type ListenerName = Name<ListenerKind>;
 /// Name of a route table (an xDS `RouteConfiguration`).
@@ -34,6 +38,8 @@ pub type RouteTableName = Name<RouteTableKind>;
 pub type ClusterName = Name<ClusterKind>;
 /// Name of an endpoint assignment (an xDS `ClusterLoadAssignment`).
 pub type AssignmentName = Name<AssignmentKind>;
+/// Name of a secret (from SDS).
+pub type SecretName = Name<SecretKind>;
 
 impl<K> Name<K> {
     /// Takes any text as a name.

@@ -45,6 +45,8 @@ pub enum ResourceType {
     Cluster,
     /// EDS.
     Assignment,
+    /// SDS.
+    Secret,
     /// LDS.
     Listener,
     /// RDS.
@@ -53,10 +55,11 @@ pub enum ResourceType {
 
 impl ResourceType {
     /// All types, in the order of sending.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::RemovalGrant,
         Self::Cluster,
         Self::Assignment,
+        Self::Secret,
         Self::Listener,
         Self::RouteTable,
     ];
@@ -69,6 +72,7 @@ impl ResourceType {
             Self::Assignment => {
                 "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
             }
+            Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
             Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
             Self::RouteTable => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         }
@@ -97,6 +101,8 @@ pub enum Resource {
     Cluster(ir::Cluster),
     /// From EDS.
     Assignment(ir::Assignment),
+    /// From SDS.
+    Secret(ir::Secret),
     /// Whoever made `revision` confirmed that it may remove more than half of
     /// what is in use. Named `removal-grant`.
     RemovalGrant {
@@ -132,6 +138,7 @@ impl Resource {
             Self::RouteTable(_) => ResourceType::RouteTable,
             Self::Cluster(_) => ResourceType::Cluster,
             Self::Assignment(_) => ResourceType::Assignment,
+            Self::Secret(_) => ResourceType::Secret,
             Self::RemovalGrant { .. } => ResourceType::RemovalGrant,
         }
     }
@@ -143,6 +150,7 @@ impl Resource {
             Self::RouteTable(table) => table.name.as_str(),
             Self::Cluster(cluster) => cluster.name.as_str(),
             Self::Assignment(assignment) => assignment.name.as_str(),
+            Self::Secret(secret) => secret.name.as_str(),
             Self::RemovalGrant { .. } => "removal-grant",
         }
     }
@@ -156,6 +164,7 @@ pub fn encode(resource: &Resource) -> Any {
         Resource::RouteTable(table) => encode::route_table(table).encode_to_vec(),
         Resource::Cluster(cluster) => encode::cluster(cluster).encode_to_vec(),
         Resource::Assignment(assignment) => encode::assignment(assignment).encode_to_vec(),
+        Resource::Secret(secret) => encode::secret(secret).encode_to_vec(),
         Resource::RemovalGrant { revision } => v1::RemovalGrant {
             revision: *revision,
         }
@@ -176,6 +185,8 @@ pub fn version(resource: &Resource) -> String {
         Resource::RouteTable(table) => content_hash(table),
         Resource::Cluster(cluster) => content_hash(cluster),
         Resource::Assignment(assignment) => content_hash(assignment),
+        // Its content does not serialise.
+        Resource::Secret(secret) => content_hash(&encode::secret(secret).encode_to_vec()),
         Resource::RemovalGrant { revision } => revision.to_string(),
     }
 }
@@ -221,6 +232,9 @@ pub fn decode(kind: ResourceType, value: &[u8]) -> Result<Decoded, Undecodable> 
             decode::assignment,
             Resource::Assignment,
         ),
+        ResourceType::Secret => {
+            decode::resource(value, |m| &m.name, decode::secret, Resource::Secret)
+        }
         ResourceType::RemovalGrant => decode::removal_grant(value),
     }
 }

@@ -7,7 +7,7 @@ use evenkeel_shared::proto::v1::load_balancer::Policy as Balancing;
 use evenkeel_shared::proto::v1::resource::Spec;
 use evenkeel_shared::proto::v1::{
     Cluster, ClusterProtocol, Endpoint, Endpoints, Kind, Listener, ListenerProtocol, LoadBalancer,
-    Policy, ProxyGroup, Resource, Route,
+    Policy, ProxyGroup, Resource, Route, Secret, secret,
 };
 use serde_json::Value;
 
@@ -109,6 +109,7 @@ fn heading(kind: Kind, wide: bool) -> Vec<&'static str> {
         Kind::Policy => (&["NAME", "SETS"], &[]),
         Kind::Endpoints => (&["NAME", "ENDPOINTS"], &["ADDRESSES"]),
         Kind::ProxyGroup => (&["NAME", "LISTENERS", "SELECTS"], &[]),
+        Kind::Secret => (&["NAME", "HOLDS"], &[]),
     };
     let mut columns = narrow.to_vec();
     if wide {
@@ -127,6 +128,7 @@ fn row(resource: &Resource) -> (Vec<String>, Vec<String>) {
         Some(Spec::Policy(policy)) => (vec![policy_parts(policy)], Vec::new()),
         Some(Spec::Endpoints(endpoints)) => endpoints_row(endpoints),
         Some(Spec::ProxyGroup(group)) => group_row(group),
+        Some(Spec::Secret(secret)) => (vec![secret_holds(secret).to_owned()], Vec::new()),
     }
 }
 
@@ -226,6 +228,14 @@ fn endpoints_row(endpoints: &Endpoints) -> (Vec<String>, Vec<String>) {
         vec![endpoints.endpoints.len().to_string()],
         vec![addresses(&endpoints.endpoints)],
     )
+}
+
+fn secret_holds(secret: &Secret) -> &'static str {
+    match &secret.content {
+        Some(secret::Content::Certificate(_)) => "certificate",
+        Some(secret::Content::Trust(_)) => "trust",
+        None => "nothing",
+    }
 }
 
 fn group_row(group: &ProxyGroup) -> (Vec<String>, Vec<String>) {

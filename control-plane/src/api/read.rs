@@ -90,6 +90,7 @@ impl<S: ConfigStore> Management<S> {
                     || (kind == "ClusterLoadAssignment" && name == inline)
             }
             v1::Kind::Endpoints => kind == "ClusterLoadAssignment" && name == key.name,
+            v1::Kind::Secret => kind == "Secret" && name == key.name,
             v1::Kind::Route | v1::Kind::Policy | v1::Kind::ProxyGroup | v1::Kind::Unspecified => {
                 false
             }

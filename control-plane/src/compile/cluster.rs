@@ -29,6 +29,8 @@ pub(super) fn compile(name: &str, cluster: &Cluster) -> ir::Cluster {
         breakers: *breakers,
         outlier: *outlier,
         connection: *connection,
+        tls: None,
+        proxy_protocol: None,
     }
 }
 

@@ -102,6 +102,8 @@ fn timeouts(explicit: Option<&v1::RouteTimeouts>) -> v1::RouteTimeouts {
 /// What holds where `explicit` says nothing.
 pub(super) fn listener(explicit: &v1::Listener) -> v1::Listener {
     v1::Listener {
+        tls: None,
+        proxy_protocol: None,
         address: String::new(),
         protocol: v1::ListenerProtocol::Http.into(),
         timeouts: Some(v1::ListenerTimeouts {
@@ -118,6 +120,7 @@ pub(super) fn listener(explicit: &v1::Listener) -> v1::Listener {
         }),
         forwarded_headers: Some(v1::ForwardedHeaders {
             trusted_hops: Some(0),
+            trusted_addresses: Vec::new(),
         }),
         upgrades: Vec::new(),
         access_log: explicit.access_log.as_ref().map(|_| v1::AccessLog {

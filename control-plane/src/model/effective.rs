@@ -71,7 +71,7 @@ pub fn effective(state: &DesiredState, key: &ResourceKey) -> Vec<v1::EffectiveVa
             let layers = layer(&pool, "Policy", SET, policy);
             walk("", &layers.into_iter().collect::<Vec<_>>(), &mut values);
         }
-        Some(Spec::Endpoints(_) | Spec::ProxyGroup(_)) | None => {}
+        Some(Spec::Endpoints(_) | Spec::ProxyGroup(_) | Spec::Secret(_)) | None => {}
     }
     values
 }

@@ -51,7 +51,8 @@ pub(super) fn links(resource: &v1::Resource) -> Vec<Link> {
                 &group.listeners,
             );
         }
-        Some(Spec::Listener(_) | Spec::Policy(_) | Spec::Endpoints(_)) | None => {}
+        Some(Spec::Listener(_) | Spec::Policy(_) | Spec::Endpoints(_) | Spec::Secret(_)) | None => {
+        }
     }
     links
 }

@@ -33,6 +33,8 @@ pub struct Listener {
 
 pub(super) fn from_proto(proto: &v1::Listener, faults: &mut Faults) -> Option<Listener> {
     let v1::Listener {
+        tls: _,
+        proxy_protocol: _,
         address,
         protocol,
         timeouts,

@@ -44,6 +44,8 @@ pub(super) fn policy(near: &v1::Policy, far: &v1::Policy) -> v1::Policy {
 pub(super) fn listener(near: &v1::Listener, far: &v1::Listener) -> v1::Listener {
     let unspecified = near.protocol == i32::from(v1::ListenerProtocol::Unspecified);
     v1::Listener {
+        tls: near.tls.clone(),
+        proxy_protocol: near.proxy_protocol.clone(),
         address: near.address.clone(),
         protocol: if unspecified {
             far.protocol
@@ -73,6 +75,7 @@ pub(super) fn listener(near: &v1::Listener, far: &v1::Listener) -> v1::Listener 
             far.forwarded_headers.as_ref(),
             |near, far| v1::ForwardedHeaders {
                 trusted_hops: near.trusted_hops.or(far.trusted_hops),
+                trusted_addresses: near.trusted_addresses.clone(),
             },
         ),
         upgrades: near.upgrades.clone(),

@@ -60,6 +60,7 @@ pub(super) fn from_proto(proto: &v1::ProxyGroup, faults: &mut Faults) -> ProxyGr
     let v1::ProxyGroup {
         selector,
         listeners,
+        identities: _,
     } = proto;
     let v1::ProxySelector {
         cluster,

@@ -48,6 +48,7 @@ fn resource(accepted: &Accepted) -> Value {
         Resource::RouteTable(table) => serde_json::to_value(table),
         Resource::Cluster(cluster) => serde_json::to_value(cluster),
         Resource::Assignment(assignment) => serde_json::to_value(assignment),
+        Resource::Secret(secret) => serde_json::to_value(secret),
         Resource::RemovalGrant(revision) => serde_json::to_value(revision),
     };
     json!({

@@ -15,6 +15,8 @@ use evenkeel_shared::xds::{Resource, ResourceType, encode, version};
 
 pub(crate) fn cluster(name: &str) -> Cluster {
     Cluster {
+        tls: None,
+        proxy_protocol: None,
         name: name.into(),
         discovery: Discovery::Named(name.into()),
         protocol: UpstreamProtocol::Http1,
@@ -96,6 +98,9 @@ pub(crate) fn route(cluster: &str) -> Route {
 
 pub(crate) fn listener(name: &str, port: u16) -> Listener {
     Listener {
+        tls: None,
+        proxy_protocol_from: Vec::new(),
+        trusted_addresses: Vec::new(),
         name: name.into(),
         address: SocketAddr::from(([127, 0, 0, 1], port)),
         protocol: HttpProtocol::Auto,

@@ -47,6 +47,8 @@ pub enum Value {
     Cluster(Arc<ir::Cluster>),
     /// From EDS.
     Assignment(Arc<ir::Assignment>),
+    /// From SDS.
+    Secret(Arc<ir::Secret>),
     /// The confirmed revision.
     RemovalGrant(u64),
 }
@@ -58,6 +60,7 @@ impl From<Resource> for Value {
             Resource::RouteTable(table) => Self::RouteTable(Arc::new(table)),
             Resource::Cluster(cluster) => Self::Cluster(Arc::new(cluster)),
             Resource::Assignment(assignment) => Self::Assignment(Arc::new(assignment)),
+            Resource::Secret(secret) => Self::Secret(Arc::new(secret)),
             Resource::RemovalGrant { revision } => Self::RemovalGrant(revision),
         }
     }

@@ -9,13 +9,14 @@ use super::comments::{Comments, Meaning};
 use super::descriptor;
 
 /// One complete document of every kind, by kind.
-pub const EXAMPLES: [(&str, &str); 6] = [
+pub const EXAMPLES: [(&str, &str); 7] = [
     ("Listener", include_str!("examples/listener.yaml")),
     ("Route", include_str!("examples/route.yaml")),
     ("Cluster", include_str!("examples/cluster.yaml")),
     ("Policy", include_str!("examples/policy.yaml")),
     ("Endpoints", include_str!("examples/endpoints.yaml")),
     ("ProxyGroup", include_str!("examples/proxy_group.yaml")),
+    ("Secret", include_str!("examples/secret.yaml")),
 ];
 
 const INTRODUCTION: &str = include_str!("examples/introduction.md");

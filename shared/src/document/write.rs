@@ -96,6 +96,7 @@ pub fn kind(resource: &v1::Resource) -> &'static str {
         Some(Spec::Policy(_)) => "Policy",
         Some(Spec::Endpoints(_)) => "Endpoints",
         Some(Spec::ProxyGroup(_)) => "ProxyGroup",
+        Some(Spec::Secret(_)) => "Secret",
     }
 }
 

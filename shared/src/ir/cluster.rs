@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ir::Assignment;
+use crate::ir::{Assignment, ProxyProtocol, UpstreamTls};
 use crate::names::{AssignmentName, ClusterName};
 use crate::units::{Percent, duration_text, optional_duration_text};
 
@@ -25,6 +25,10 @@ pub struct Cluster {
     pub outlier: Option<Outlier>,
     /// Connections to endpoints.
     pub connection: Connection,
+    /// TLS with endpoints; `None` is in the clear.
+    pub tls: Option<UpstreamTls>,
+    /// Header in front of each connection, which then serves one client only.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// Where endpoints come from.

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::ir::RouteTable;
+use crate::ir::{DownstreamTls, RouteTable};
 use crate::names::{ListenerName, RouteTableName};
 use crate::units::{Percent, optional_duration_text};
 
@@ -24,8 +25,16 @@ pub struct Listener {
     pub timeouts: Timeouts,
     /// How much clients may send and hold.
     pub limits: Limits,
+    /// TLS; `None` is in the clear.
+    pub tls: Option<DownstreamTls>,
+    /// From where connections begin with a PROXY protocol header; from anywhere
+    /// else none is read. Empty is nowhere.
+    pub proxy_protocol_from: Vec<IpNet>,
     /// Addresses from the right of `X-Forwarded-For` that are believed.
     pub trusted_hops: u32,
+    /// From where forwarding headers are believed at all; empty is from
+    /// anywhere.
+    pub trusted_addresses: Vec<IpNet>,
     /// `Upgrade` protocols that may pass, in lower case.
     pub upgrades: Vec<String>,
     /// Where the access log goes, if anywhere.

@@ -8,6 +8,7 @@ mod cluster;
 mod findings;
 mod listener;
 mod route;
+mod secret;
 mod text;
 mod values;
 
@@ -22,6 +23,7 @@ pub(super) use assignment::assignment;
 pub(super) use cluster::cluster;
 pub(super) use listener::listener;
 pub(super) use route::route_table;
+pub(super) use secret::secret;
 
 /// Reads one message: `name` finds its name for the report, `read` checks it,
 /// `wrap` makes it a resource.

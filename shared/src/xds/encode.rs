@@ -5,9 +5,11 @@ mod assignment;
 mod cluster;
 mod listener;
 mod route;
+mod secret;
 mod values;
 
 pub(super) use assignment::assignment;
 pub(super) use cluster::cluster;
 pub(super) use listener::listener;
 pub(super) use route::route_table;
+pub(super) use secret::secret;

@@ -1,7 +1,7 @@
 //! Which regular expressions configuration may hold. Both planes ask here, so
 //! that what one accepts, the other can run.
 
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 
 /// Upper bound on the size of a compiled expression, in bytes: a few hundred
 /// alternatives fit, `(a{1000}){1000}` does not.
@@ -22,10 +22,7 @@ pub fn check(pattern: &str) -> Result<(), String> {
     if is_plain(pattern) {
         return Ok(());
     }
-    // Compiled alone first: `a)(b` is refused, although it would be balanced by
-    // the group around it.
-    compile(pattern)?;
-    compile(&format!("^(?:{pattern})$"))
+    whole(pattern).map(drop)
 }
 
 /// Whether the expression is nothing but short texts with `|` in between.
@@ -34,11 +31,22 @@ fn is_plain(pattern: &str) -> bool {
     pattern.len() <= MAX_PLAIN_BYTES && pattern.bytes().all(is_literal)
 }
 
-fn compile(pattern: &str) -> Result<(), String> {
+/// Compiles an expression that must match the whole text.
+///
+/// # Errors
+/// What is wrong with the expression, on one line.
+pub fn whole(pattern: &str) -> Result<Regex, String> {
+    // Alone first: `a)(b` is refused, although it would be balanced by the group
+    // around it.
+    compile(pattern)?;
+    compile(&format!("^(?:{pattern})$"))
+}
+
+fn compile(pattern: &str) -> Result<Regex, String> {
     let compiled = RegexBuilder::new(pattern)
         .size_limit(MAX_COMPILED_BYTES)
         .build();
-    compiled.map(drop).map_err(|error| match error {
+    compiled.map_err(|error| match error {
         regex::Error::CompiledTooBig(limit) => {
             format!("must compile to at most {limit} bytes")
         }

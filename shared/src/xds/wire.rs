@@ -18,6 +18,7 @@ pub(super) use envoy_types::pb::envoy::extensions::load_balancing_policies::leas
 pub(super) use envoy_types::pb::envoy::extensions::load_balancing_policies::random::v3 as random;
 pub(super) use envoy_types::pb::envoy::extensions::load_balancing_policies::round_robin::v3 as round_robin;
 pub(super) use envoy_types::pb::envoy::extensions::retry::host::previous_hosts::v3 as previous_hosts;
+pub(super) use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 pub(super) use envoy_types::pb::envoy::extensions::upstreams::http::v3 as upstream_http;
 pub(super) use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 pub(super) use envoy_types::pb::envoy::r#type::v3 as units;

@@ -223,6 +223,9 @@ fn listener() -> ir::Listener {
         rate_limit: None,
     };
     ir::Listener {
+        tls: None,
+        proxy_protocol_from: Vec::new(),
+        trusted_addresses: Vec::new(),
         name: name(),
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         protocol: ir::HttpProtocol::Auto,
@@ -262,6 +265,8 @@ pub(super) fn cluster(endpoints: &[SocketAddr]) -> ir::Cluster {
         locality: ir::Locality::default(),
     });
     ir::Cluster {
+        tls: None,
+        proxy_protocol: None,
         name: ClusterName::from("shop"),
         discovery: ir::Discovery::Inline(ir::Assignment {
             name: AssignmentName::from("shop"),

@@ -196,6 +196,8 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
             idle_timeout: spoken.idle_timeout,
             max_requests: spoken.max_requests,
         },
+        tls: None,
+        proxy_protocol: None,
     })
 }
 

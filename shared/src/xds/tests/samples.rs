@@ -11,6 +11,8 @@ use crate::xds::{Decoded, Resource, ResourceType, Undecodable, decode, encode};
 
 pub(super) fn cluster() -> Cluster {
     Cluster {
+        tls: None,
+        proxy_protocol: None,
         name: "api".into(),
         discovery: Discovery::Named("api".into()),
         protocol: UpstreamProtocol::Http1,
@@ -107,6 +109,9 @@ pub(super) fn route() -> Route {
 
 pub(super) fn listener() -> Listener {
     Listener {
+        tls: None,
+        proxy_protocol_from: Vec::new(),
+        trusted_addresses: Vec::new(),
         name: "edge".into(),
         address: "127.0.0.1:8080".parse().unwrap(),
         protocol: HttpProtocol::Auto,

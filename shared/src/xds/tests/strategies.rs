@@ -87,6 +87,9 @@ pub(super) fn listener() -> impl Strategy<Value = Listener> {
             |(name, address, protocol, routes, timeouts, limits, rest)| {
                 let (trusted_hops, upgrades, path, trace_sampling) = rest;
                 Listener {
+                    tls: None,
+                    proxy_protocol_from: Vec::new(),
+                    trusted_addresses: Vec::new(),
                     name: name.as_str().into(),
                     address,
                     protocol,
@@ -421,6 +424,8 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
     )
         .prop_map(
             |(name, discovery, protocol, load_balancing, breakers, outlier, connection)| Cluster {
+                tls: None,
+                proxy_protocol: None,
                 name: name.as_str().into(),
                 discovery,
                 protocol,
