@@ -22,6 +22,7 @@ pub mod route;
 pub mod runtime;
 pub mod telemetry;
 pub mod tick;
+pub mod tls;
 pub mod upstream;
 pub mod worker;
 pub mod xds;

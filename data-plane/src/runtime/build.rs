@@ -211,6 +211,7 @@ impl Builder {
             panic: false,
         };
         Arc::new(Cluster {
+            tls: None,
             spec: spec.as_ref().clone(),
             hosts: ArcSwap::from_pointee(none),
             membership,
@@ -268,6 +269,7 @@ impl Builder {
             return Arc::clone(same);
         }
         Arc::new(Front {
+            tls: None,
             spec: spec.clone(),
             counts: old.map_or_else(
                 || Arc::new(Sharded::<ListenerCounts>::new(self.hosts.workers)),

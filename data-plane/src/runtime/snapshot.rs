@@ -13,6 +13,7 @@ use evenkeel_shared::names::{ClusterName, ListenerName};
 use crate::limit::Limiter;
 use crate::route::{Table, Weighted};
 use crate::telemetry::counters::Sharded;
+use crate::tls::FrontTls;
 use crate::upstream::cluster::Cluster;
 
 /// Everything in force.
@@ -43,6 +44,8 @@ pub struct Front {
     pub spec: ir::Listener,
     /// What each worker counts for itself; outlives changes of the settings.
     pub counts: Arc<Sharded<ListenerCounts>>,
+    /// TLS; `None` is in the clear.
+    pub tls: Option<Arc<FrontTls>>,
 }
 
 /// What one worker counts of a listener.

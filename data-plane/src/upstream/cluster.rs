@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use crate::balance::Balancer;
 use crate::retry::Budget;
 use crate::telemetry::counters::Sharded;
+use crate::tls::BackTls;
 use crate::upstream::host::Host;
 
 /// Why a host is not chosen.
@@ -102,4 +103,6 @@ pub struct Cluster {
     pub retry_budget: Arc<Budget>,
     /// What each worker counts for itself.
     pub counts: Arc<Sharded<ClusterCounts>>,
+    /// TLS; `None` is in the clear.
+    pub tls: Option<Arc<BackTls>>,
 }

@@ -1,0 +1,81 @@
+//! TLS of listeners and clusters, as new connections find it: settings that are
+//! exchanged as a whole when a certificate, a key or an authority changes. A
+//! handshake takes what is there when it begins; connections keep what they
+//! have.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
+
+/// Settings, or why there are none (yet), in words for people.
+pub type Ready<T> = Result<Arc<T>, Arc<str>>;
+
+/// TLS between clients and a listener.
+pub struct FrontTls {
+    current: ArcSwap<Ready<ServerConfig>>,
+    /// How long a handshake may take; `None` is for ever.
+    pub handshake_timeout: Option<Duration>,
+}
+
+impl FrontTls {
+    /// Begins with these settings.
+    pub fn new(first: Ready<ServerConfig>, handshake_timeout: Option<Duration>) -> Self {
+        Self {
+            current: ArcSwap::from_pointee(first),
+            handshake_timeout,
+        }
+    }
+
+    /// For the next handshake.
+    pub fn settings(&self) -> Ready<ServerConfig> {
+        Ready::clone(&self.current.load())
+    }
+
+    /// Exchanges the settings.
+    pub fn renew(&self, next: Ready<ServerConfig>) {
+        self.current.store(Arc::new(next));
+    }
+}
+
+impl fmt::Debug for FrontTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrontTls").finish_non_exhaustive()
+    }
+}
+
+/// TLS between this proxy and the endpoints of a cluster.
+pub struct BackTls {
+    current: ArcSwap<Ready<ClientConfig>>,
+    /// The name that endpoints are told (SNI); `None` is none.
+    pub server_name: Option<ServerName<'static>>,
+}
+
+impl BackTls {
+    /// Begins with these settings.
+    pub fn new(first: Ready<ClientConfig>, server_name: Option<ServerName<'static>>) -> Self {
+        Self {
+            current: ArcSwap::from_pointee(first),
+            server_name,
+        }
+    }
+
+    /// For the next handshake.
+    pub fn settings(&self) -> Ready<ClientConfig> {
+        Ready::clone(&self.current.load())
+    }
+
+    /// Exchanges the settings.
+    pub fn renew(&self, next: Ready<ClientConfig>) {
+        self.current.store(Arc::new(next));
+    }
+}
+
+impl fmt::Debug for BackTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackTls").finish_non_exhaustive()
+    }
+}
