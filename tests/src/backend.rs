@@ -13,11 +13,13 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
 use socket2::SockRef;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 /// Names a request in the backend's books.
 pub const TEST_ID: &str = "x-test-id";
@@ -73,6 +75,7 @@ pub struct Backend {
     /// What it did.
     pub books: Arc<Books>,
     mode: watch::Sender<Mode>,
+    tls: watch::Sender<Option<Arc<ServerConfig>>>,
     server: Option<JoinHandle<()>>,
 }
 
@@ -82,15 +85,44 @@ impl Backend {
     /// # Errors
     /// If no port can be bound.
     pub async fn start(name: &str, mode: Mode) -> anyhow::Result<Self> {
+        Self::start_with(name, mode, None).await
+    }
+
+    /// Starts one that speaks TLS.
+    ///
+    /// # Errors
+    /// If no port can be bound.
+    pub async fn start_secure(name: &str, tls: Arc<ServerConfig>) -> anyhow::Result<Self> {
+        Self::start_with(name, Mode::Serve, Some(tls)).await
+    }
+
+    /// Exchanges the TLS settings of one that speaks TLS, for new connections.
+    pub fn renew(&self, tls: Arc<ServerConfig>) {
+        self.tls.send_replace(Some(tls));
+    }
+
+    async fn start_with(
+        name: &str,
+        mode: Mode,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(crate::process::free_address()?).await?;
         let address = listener.local_addr()?;
         let books = Arc::new(Books::default());
         let (sender, receiver) = watch::channel(mode);
-        let server = spawn(listener, name.to_owned(), receiver, Arc::clone(&books));
+        let (tls, secured) = watch::channel(tls);
+        let part = Part {
+            name: name.to_owned(),
+            mode: receiver,
+            tls: secured,
+            books: Arc::clone(&books),
+        };
+        let server = spawn(listener, part);
         Ok(Self {
             address,
             books,
             mode: sender,
+            tls,
             server: Some(server),
         })
     }
@@ -116,12 +148,13 @@ impl Backend {
         socket.set_reuseaddr(true)?;
         socket.bind(self.address).context("the port was taken")?;
         let listener = socket.listen(1024)?;
-        self.server = Some(spawn(
-            listener,
-            name.to_owned(),
-            self.mode.subscribe(),
-            Arc::clone(&self.books),
-        ));
+        let part = Part {
+            name: name.to_owned(),
+            mode: self.mode.subscribe(),
+            tls: self.tls.subscribe(),
+            books: Arc::clone(&self.books),
+        };
+        self.server = Some(spawn(listener, part));
         Ok(())
     }
 }
@@ -132,36 +165,29 @@ impl Drop for Backend {
     }
 }
 
-fn spawn(
-    listener: TcpListener,
+/// What every connection of a backend knows.
+#[derive(Debug, Clone)]
+struct Part {
     name: String,
     mode: watch::Receiver<Mode>,
+    tls: watch::Receiver<Option<Arc<ServerConfig>>>,
     books: Arc<Books>,
-) -> JoinHandle<()> {
+}
+
+fn spawn(listener: TcpListener, part: Part) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
-            books
-                .connections
-                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            connections.spawn(serve(
-                stream,
-                name.clone(),
-                mode.clone(),
-                Arc::clone(&books),
-            ));
+            let count = &part.books.connections;
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            connections.spawn(serve(stream, part.clone()));
             while connections.try_join_next().is_some() {}
         }
     })
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    name: String,
-    mode: watch::Receiver<Mode>,
-    books: Arc<Books>,
-) {
-    let now = *mode.borrow();
+async fn serve(mut stream: TcpStream, part: Part) {
+    let now = *part.mode.borrow();
     match now {
         Mode::ResetOnAccept => return reset(&stream),
         Mode::Mute => {
@@ -173,14 +199,28 @@ async fn serve(
     }
     // A second handle, so that the socket can be reset after hyper dropped its own.
     let handle = SockRef::from(&stream).try_clone();
-    let service =
-        service_fn(move |request| answer(request, name.clone(), mode.clone(), Arc::clone(&books)));
-    let served = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let tls = part.tls.borrow().clone();
+    let served = match tls {
+        None => speak(stream, part).await,
+        Some(tls) => match TlsAcceptor::from(tls).accept(stream).await {
+            Ok(stream) => speak(stream, part).await,
+            // The other side did not like the certificate, or has none.
+            Err(_) => return,
+        },
+    };
     if let (Err(_), Ok(handle)) = (served, handle) {
         let _ = handle.set_linger(Some(Duration::ZERO));
     }
+}
+
+async fn speak<I>(io: I, part: Part) -> hyper::Result<()>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    let service = service_fn(move |request| answer(request, part.clone()));
+    hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(io), service)
+        .await
 }
 
 /// Closing with a linger time of zero sends RST instead of FIN.
@@ -199,18 +239,16 @@ impl std::fmt::Display for ResetNow {
 
 impl std::error::Error for ResetNow {}
 
-async fn answer(
-    request: Request<Incoming>,
-    name: String,
-    mode: watch::Receiver<Mode>,
-    books: Arc<Books>,
-) -> Result<Response<Full<Bytes>>, ResetNow> {
+async fn answer(request: Request<Incoming>, part: Part) -> Result<Response<Full<Bytes>>, ResetNow> {
     let id = request
         .headers()
         .get(TEST_ID)
         .and_then(|id| id.to_str().ok())
         .map(str::to_owned);
     let body = request.into_body().collect().await;
+    let Part {
+        name, mode, books, ..
+    } = part;
     let now = *mode.borrow();
     let status = match now {
         Mode::Status(status) => status,

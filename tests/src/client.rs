@@ -12,7 +12,11 @@ use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use uuid::Uuid;
 
 use crate::backend::TEST_ID;
@@ -25,6 +29,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Client {
     target: SocketAddr,
     host: String,
+    tls: Option<Arc<ClientConfig>>,
     sender: Option<SendRequest<Full<Bytes>>>,
     /// Connections opened so far.
     pub connects: u64,
@@ -47,9 +52,23 @@ impl Client {
         Self {
             target,
             host: host.to_owned(),
+            tls: None,
             sender: None,
             connects: 0,
         }
+    }
+
+    /// The same over TLS.
+    pub fn secure(target: SocketAddr, host: &str, tls: Arc<ClientConfig>) -> Self {
+        Self {
+            tls: Some(tls),
+            ..Self::new(target, host)
+        }
+    }
+
+    /// Closes the connection, so that the next request opens another one.
+    pub fn hang_up(&mut self) {
+        self.sender = None;
     }
 
     /// Sends one request and reads the whole answer.
@@ -108,10 +127,24 @@ impl Client {
         let stream = TcpStream::connect(self.target).await.context("connect")?;
         stream.set_nodelay(true)?;
         self.connects += 1;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        Ok(sender)
+        match &self.tls {
+            None => speak(stream).await,
+            Some(tls) => {
+                let name = ServerName::try_from(self.host.clone())?;
+                let connector = TlsConnector::from(Arc::clone(tls));
+                speak(connector.connect(name, stream).await.context("TLS")?).await
+            }
+        }
     }
+}
+
+async fn speak<I>(io: I) -> anyhow::Result<SendRequest<Full<Bytes>>>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = handshake(TokioIo::new(io)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 /// What became of the requests of a load.
@@ -167,6 +200,26 @@ pub struct Load {
     pub post_every: u64,
     /// Wait after each answer.
     pub pause: Duration,
+    /// TLS, if the proxies want it.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// Whether every request opens a connection of its own.
+    pub fresh: bool,
+}
+
+impl Default for Load {
+    /// Eight clients that GET `/` of `shop.test` in the clear, at nobody yet.
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            host: "shop.test".to_owned(),
+            path: "/".to_owned(),
+            clients: 8,
+            post_every: 0,
+            pause: Duration::from_millis(2),
+            tls: None,
+            fresh: false,
+        }
+    }
 }
 
 /// A load in progress.
@@ -221,10 +274,14 @@ async fn run_client(
 ) -> Tally {
     let mut tally = Tally::default();
     let mut client = Client::new(target, &load.host);
+    client.tls.clone_from(&load.tls);
     let mut sent = 0;
     while !stop.load(Ordering::Relaxed) && each.is_none_or(|each| sent < each) {
         sent += 1;
         let post = load.post_every > 0 && sent % load.post_every == 0;
+        if load.fresh {
+            client.hang_up();
+        }
         one_request(&load, &mut client, post, &mut tally).await;
         if !load.pause.is_zero() {
             tokio::time::sleep(load.pause).await;

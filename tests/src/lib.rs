@@ -5,4 +5,5 @@ pub mod backend;
 pub mod client;
 pub mod collector;
 pub mod config;
+pub mod pki;
 pub mod process;

@@ -9,6 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use tokio::time::Instant;
 
+mod proxy;
+
+pub use proxy::Proxy;
+
 /// Every process is up within this time.
 const START: Duration = Duration::from_secs(20);
 
@@ -107,6 +111,11 @@ pub struct ControlPlane {
     /// Admin port.
     pub admin: SocketAddr,
     directory: PathBuf,
+    flags: Vec<String>,
+    /// Environment of its process.
+    pub environment: Vec<(String, String)>,
+    /// Environment of the client verbs that are run against it.
+    pub client: Vec<(String, String)>,
     process: Option<Process>,
 }
 
@@ -116,11 +125,27 @@ impl ControlPlane {
     /// # Errors
     /// If it is not ready in time.
     pub async fn start(directory: &Path) -> anyhow::Result<Self> {
+        Self::start_with(directory, &[], &[]).await
+    }
+
+    /// The same with more flags, and with some environment for the client verbs
+    /// that are run against it.
+    ///
+    /// # Errors
+    /// If it is not ready in time.
+    pub async fn start_with(
+        directory: &Path,
+        flags: &[String],
+        client: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let mut control_plane = Self {
             xds: free_address()?,
             api: free_address()?,
             admin: free_address()?,
             directory: directory.to_owned(),
+            flags: flags.to_vec(),
+            environment: Vec::new(),
+            client: pairs(client),
             process: None,
         };
         control_plane.restart().await?;
@@ -133,15 +158,16 @@ impl ControlPlane {
     /// If it is not ready in time.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.kill();
-        let arguments = [
+        let mut arguments = vec![
             "control-plane".to_owned(),
             format!("--data-dir={}", self.directory.join("data").display()),
             format!("--xds-listen={}", self.xds),
             format!("--api-listen={}", self.api),
             format!("--admin-listen={}", self.admin),
         ];
+        arguments.extend(self.flags.iter().cloned());
         let log = self.directory.join("control-plane.log");
-        self.process = Some(Process::start(&arguments, &[], &log)?);
+        self.process = Some(Process::start(&arguments, &self.environment, &log)?);
         ready(self.admin, "/readyz", &log).await
     }
 
@@ -163,7 +189,12 @@ impl ControlPlane {
     /// # Errors
     /// If the binary cannot be run.
     pub async fn cli_with_input(&self, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
-        run_cli(self.api, arguments, input).await
+        run_cli_with(self.api, arguments, input, &self.client).await
+    }
+
+    /// Process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.child.id())
     }
 
     /// Applies documents and expects it to succeed.
@@ -196,11 +227,25 @@ pub fn text_of(output: &Output) -> String {
 /// # Errors
 /// If the binary cannot be run.
 pub async fn run_cli(api: SocketAddr, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
+    run_cli_with(api, arguments, input, &[]).await
+}
+
+/// The same with some environment.
+///
+/// # Errors
+/// If the binary cannot be run.
+pub async fn run_cli_with(
+    api: SocketAddr,
+    arguments: &[&str],
+    input: &str,
+    environment: &[(String, String)],
+) -> anyhow::Result<Output> {
     use tokio::io::AsyncWriteExt;
     let mut child = tokio::process::Command::new(binary()?)
         .args(arguments)
         .env("EVENKEEL_SERVER", format!("http://{api}"))
         .env("NO_COLOR", "1")
+        .envs(environment.iter().cloned())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -212,124 +257,9 @@ pub async fn run_cli(api: SocketAddr, arguments: &[&str], input: &str) -> anyhow
     Ok(child.wait_with_output().await?)
 }
 
-/// A proxy with a state directory that outlives its processes.
-#[derive(Debug)]
-pub struct Proxy {
-    /// Its node id.
-    pub id: String,
-    /// Its admin port.
-    pub admin: SocketAddr,
-    /// Where the test's listener for it is, by agreement with the
-    /// configuration.
-    pub listener: SocketAddr,
-    control_plane: SocketAddr,
-    directory: PathBuf,
-    environment: Vec<(String, String)>,
-    process: Option<Process>,
-}
-
-impl Proxy {
-    /// Starts one; it need not be ready yet, since it may have no configuration.
-    ///
-    /// # Errors
-    /// If its admin port does not answer in time.
-    pub async fn start(
-        id: &str,
-        control_plane: SocketAddr,
-        directory: &Path,
-    ) -> anyhow::Result<Self> {
-        Self::start_with(id, control_plane, directory, &[]).await
-    }
-
-    /// The same with some environment.
-    ///
-    /// # Errors
-    /// If its admin port does not answer in time.
-    pub async fn start_with(
-        id: &str,
-        control_plane: SocketAddr,
-        directory: &Path,
-        environment: &[(&str, &str)],
-    ) -> anyhow::Result<Self> {
-        let mut proxy = Self {
-            id: id.to_owned(),
-            admin: free_address()?,
-            listener: free_address()?,
-            control_plane,
-            directory: directory.to_owned(),
-            environment: environment
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
-            process: None,
-        };
-        proxy.restart().await?;
-        Ok(proxy)
-    }
-
-    /// Starts it again with the same id, ports and state.
-    ///
-    /// # Errors
-    /// If its admin port does not answer in time.
-    pub async fn restart(&mut self) -> anyhow::Result<()> {
-        self.kill();
-        let log = self.spawn()?;
-        ready(self.admin, "/livez", &log).await
-    }
-
-    /// Starts the process and waits for nothing; tells where its log is.
-    ///
-    /// # Errors
-    /// If the binary cannot be run.
-    pub fn spawn(&mut self) -> anyhow::Result<PathBuf> {
-        let state = self.directory.join(format!("state-{}", self.id));
-        let arguments = [
-            "proxy".to_owned(),
-            format!("--node-id={}", self.id),
-            format!("--control-plane=http://{}", self.control_plane),
-            format!("--admin-listen={}", self.admin),
-            format!("--state-dir={}", state.display()),
-        ];
-        let log = self.directory.join(format!("{}.log", self.id));
-        self.process = Some(Process::start(&arguments, &self.environment, &log)?);
-        Ok(log)
-    }
-
-    /// Ends it at once.
-    pub fn kill(&mut self) {
-        self.process = None;
-    }
-
-    /// Process id, while it runs.
-    pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(|process| process.child.id())
-    }
-
-    /// Waits until it exits by itself.
-    ///
-    /// # Errors
-    /// If it does not within `patience`.
-    pub async fn exited(&mut self, patience: Duration) -> anyhow::Result<std::process::ExitStatus> {
-        let process = self.process.as_mut().context("it is not running")?;
-        let began = Instant::now();
-        loop {
-            if let Some(status) = process.child.try_wait()? {
-                return Ok(status);
-            }
-            ensure!(began.elapsed() < patience, "still running");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// One page of its admin port.
-    ///
-    /// # Errors
-    /// If it does not answer.
-    pub async fn admin(&self, path: &str) -> anyhow::Result<crate::client::Answer> {
-        crate::client::Client::new(self.admin, "admin")
-            .get(path)
-            .await
-    }
+fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    of.iter().map(owned).collect()
 }
 
 /// Waits until a page answers 200.

@@ -31,6 +31,7 @@ async fn no_request_and_no_connection_is_lost_while_configuration_changes() {
         clients: 8,
         post_every: 2,
         pause: Duration::from_millis(2),
+        ..Load::default()
     };
     let running = load.start(None);
 

@@ -67,6 +67,7 @@ async fn an_acknowledged_revision_survives_kill_9_and_proxies_go_on() {
         clients: 6,
         post_every: 0,
         pause: Duration::from_millis(2),
+        ..Load::default()
     }
     .start(None);
     let watches: Vec<_> = admins

@@ -17,6 +17,7 @@ async fn load(small: &Small) -> Tally {
         clients: 8,
         post_every: 2,
         pause: Duration::ZERO,
+        ..Load::default()
     }
     .start(Some(250))
     .join()
@@ -121,6 +122,7 @@ async fn a_revived_backend_gets_traffic_again() {
         clients: 8,
         post_every: 0,
         pause: Duration::from_millis(2),
+        ..Load::default()
     }
     .start(None);
 
