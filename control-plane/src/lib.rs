@@ -8,6 +8,7 @@ pub mod compile;
 pub mod config;
 pub mod fleet;
 pub mod model;
+pub mod peer;
 pub mod snapshot;
 pub mod store;
 pub mod xds;
