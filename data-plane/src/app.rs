@@ -1,25 +1,22 @@
 //! Puts the proxy together and takes it apart again.
 //!
 //! ```text
-//! caller's runtime: xDS stream, health, admin, fleet     (this is the control runtime)
+//! caller's runtime: xDS stream, health, admin, fleet, certificate files  (the control runtime)
 //! threads:          workers | configuration | state file | access log | traces
 //! ```
 //!
 //! Nothing here is global: several proxies may run in one process.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use arc_swap::ArcSwap;
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng};
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -35,12 +32,10 @@ use crate::health::{self, TRIGGER_QUEUE};
 use crate::runtime::build::Builder;
 use crate::runtime::membership::HostSource;
 use crate::runtime::snapshot::Snapshot;
-use crate::telemetry::access_log::{AccessLog, LogTargets};
-use crate::telemetry::export::{self, Export};
 use crate::telemetry::metrics::{self, Sources};
-use crate::telemetry::sink::{LOG_QUEUE, Outlets, SPAN_QUEUE, Sink};
+use crate::tls::watch::Watch;
 use crate::worker::{WorkerShared, Workers};
-use crate::xds::applier::{Applier, Command};
+use crate::xds::applier::{self, Applier, Command};
 use crate::xds::cache::{self, Writer};
 use crate::xds::doors::Doors;
 use crate::xds::session::Session;
@@ -48,13 +43,12 @@ use crate::xds::task;
 use crate::xds::view::Status;
 
 mod ports;
+mod records;
 #[cfg(test)]
 mod tests;
 
 use ports::WorkerPorts;
-
-/// How long the threads of logs and traces have to write what they hold.
-const TELEMETRY_GRACE: Duration = Duration::from_secs(6);
+use records::Telemetry;
 
 /// Where a running proxy can be reached.
 #[derive(Debug, Clone)]
@@ -81,15 +75,6 @@ struct Common {
     draining: CancellationToken,
     /// Somebody wants the process to stop.
     quit: CancellationToken,
-}
-
-/// Where records go, and how many got lost there.
-struct Telemetry {
-    sink: Arc<Sink>,
-    targets: Arc<LogTargets>,
-    log_lost: Arc<AtomicU64>,
-    spans_lost: Arc<AtomicU64>,
-    threads: Vec<JoinHandle<()>>,
 }
 
 /// Runs a proxy until `shutdown`, then drains it. `ready` is called once the
@@ -122,19 +107,17 @@ pub async fn run(
 
     let applier = common.applier(&args, &telemetry, &workers);
     let seed = applier.builder.seed();
+    let watch_files = Watch {
+        secrets: Arc::clone(applier.builder.secrets()),
+        shutdown: common.ending.clone(),
+    };
     let (applier, config_thread) = applier.start()?;
 
     let mut tasks = JoinSet::new();
-    let stream = task::Task {
-        control_planes: args.control_plane.clone(),
-        applier: applier.clone(),
-        status: Arc::clone(&common.status),
-        clock: common.clock,
-        entropy: common.fork(),
-        shutdown: common.ending.child_token(),
-    };
+    let stream = common.stream(&args, applier.clone());
     let stream_end = stream.shutdown.clone();
     tasks.spawn(stream.run());
+    tasks.spawn(watch_files.run());
     tasks.spawn(common.health(triggers, seed).run());
     tasks.spawn(common.fleet(&args, admin_address).run());
     let sources = telemetry.sources(&common, &shared);
@@ -272,6 +255,17 @@ impl Common {
         }
     }
 
+    fn stream(&mut self, args: &ProxyArgs, applier: applier::Handle) -> task::Task {
+        task::Task {
+            control_planes: args.control_plane.clone(),
+            applier,
+            status: Arc::clone(&self.status),
+            clock: self.clock,
+            entropy: self.fork(),
+            shutdown: self.ending.child_token(),
+        }
+    }
+
     fn fleet(&mut self, args: &ProxyArgs, admin: SocketAddr) -> fleet::Task {
         fleet::Task {
             control_planes: args.control_plane.clone(),
@@ -287,12 +281,7 @@ impl Common {
         }
     }
 
-    fn admin(
-        &self,
-        args: &ProxyArgs,
-        applier: crate::xds::applier::Handle,
-        sources: Sources,
-    ) -> Admin {
+    fn admin(&self, args: &ProxyArgs, applier: applier::Handle, sources: Sources) -> Admin {
         Admin {
             node: self.node.clone(),
             cluster: args.cluster.clone(),
@@ -306,67 +295,6 @@ impl Common {
             clock: self.clock,
             draining: self.draining.clone(),
             quit: self.quit.clone(),
-        }
-    }
-}
-
-impl Telemetry {
-    /// Begins the threads that write logs and send traces.
-    fn start(common: &Common) -> io::Result<Self> {
-        let traced = export::is_wanted();
-        let (sink, outlets) = Sink::new(common.workers, LOG_QUEUE, traced.then_some(SPAN_QUEUE));
-        let mut telemetry = Self {
-            sink: Arc::new(sink),
-            targets: Arc::default(),
-            log_lost: Arc::default(),
-            spans_lost: Arc::default(),
-            threads: Vec::new(),
-        };
-        let Outlets { log, spans } = outlets;
-        let access_log = AccessLog {
-            records: log,
-            targets: Arc::clone(&telemetry.targets),
-            clock: common.clock,
-            lost: Arc::clone(&telemetry.log_lost),
-            shutdown: common.ending.clone(),
-        };
-        telemetry.threads.push(access_log.start()?);
-        if let Some(records) = spans {
-            let export = Export {
-                records,
-                clock: common.clock,
-                lost: Arc::clone(&telemetry.spans_lost),
-                shutdown: common.ending.clone(),
-            };
-            match export.start(&common.node, &Handle::current()) {
-                Ok(thread) => telemetry.threads.push(thread),
-                Err(reason) => warn!(?reason, "no traces are sent"),
-            }
-        }
-        Ok(telemetry)
-    }
-
-    fn sources(&self, common: &Common, workers: &WorkerShared) -> Sources {
-        Sources {
-            current: Arc::clone(&common.current),
-            status: Arc::clone(&common.status),
-            workers: Arc::clone(&workers.counts),
-            sink: Arc::clone(&self.sink),
-            log_lost: Arc::clone(&self.log_lost),
-            spans_lost: Arc::clone(&self.spans_lost),
-            clock: common.clock,
-        }
-    }
-
-    /// Lets the threads write what they hold, for a bounded time.
-    async fn finish(self) {
-        let joined = tokio::task::spawn_blocking(move || {
-            for thread in self.threads {
-                report_death(thread.join().is_ok(), "telemetry");
-            }
-        });
-        if tokio::time::timeout(TELEMETRY_GRACE, joined).await.is_err() {
-            warn!("logs or traces were not written in time");
         }
     }
 }

@@ -2,6 +2,20 @@
 //! exchanged as a whole when a certificate, a key or an authority changes. A
 //! handshake takes what is there when it begins; connections keep what they
 //! have.
+//!
+//! [`plan`] says who needs what, [`secrets`] reads it and keeps it up to date,
+//! [`watch`] looks whether files have changed.
+
+mod load;
+mod place;
+pub mod plan;
+#[cfg(test)]
+pub(crate) mod sample;
+pub mod secrets;
+mod settings;
+#[cfg(test)]
+mod tests;
+pub mod watch;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! A whole proxy against a control plane of a few lines, over real sockets.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use clap::Parser;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::{

@@ -21,14 +21,18 @@ use crate::route::Table;
 use crate::runtime::membership::{HostSource, Membership};
 use crate::runtime::snapshot::{Front, Listener, ListenerCounts, Route, RouteCounts, Snapshot};
 use crate::telemetry::counters::Sharded;
+use crate::tls::plan::Plan;
+use crate::tls::secrets::Secrets;
+use crate::tls::{BackTls, FrontTls};
 use crate::upstream::cluster::{Cluster, HostSet};
 use crate::xds::state::{Active, ActiveListener, Key};
 
+mod conflicts;
 mod resolve;
 #[cfg(test)]
 mod tests;
 
-use resolve::{Resolved, assignment, references, same_clusters, weighted};
+use resolve::{Resolved, assignment, references, same_clusters, speaks_alike, weighted};
 
 /// Resources that cannot be built, and why.
 pub type Unbuildable = Vec<(Key, Vec<Invalid>)>;
@@ -42,6 +46,7 @@ type Limiters = Vec<(ir::RateLimit, Arc<Limiter>)>;
 pub struct Builder {
     hosts: HostSource,
     seed: u64,
+    secrets: Arc<Secrets>,
     built: Built,
 }
 
@@ -53,6 +58,7 @@ struct Built {
     tables: BTreeMap<ListenerName, BuiltTable>,
     limiters: BTreeMap<(RouteTableName, String), Limiters>,
     counts: BTreeMap<(ListenerName, String), Arc<Sharded<RouteCounts>>>,
+    tls: Arc<Plan>,
 }
 
 #[derive(Debug)]
@@ -82,6 +88,7 @@ impl Builder {
         Self {
             hosts,
             seed,
+            secrets: Arc::default(),
             built: Built::default(),
         }
     }
@@ -91,19 +98,21 @@ impl Builder {
     /// # Errors
     /// The resources that cannot be built.
     pub fn stage(&self, active: &Active, version: &str) -> Result<Staged, Unbuildable> {
-        let mut faults = self.address_conflicts(active);
-        let clusters: BTreeMap<ClusterName, Arc<Cluster>> = active
-            .clusters
-            .iter()
-            .map(|(name, cluster)| (name.clone(), self.cluster(&cluster.spec)))
-            .collect();
+        let mut faults = conflicts::addresses(&self.built.snapshot, active);
+        let mut tls = Plan::default();
+        let mut clusters = BTreeMap::new();
+        for (name, cluster) in &active.clusters {
+            let tls = tls.back(&self.built.tls, &cluster.spec);
+            clusters.insert(name.clone(), self.cluster(&cluster.spec, tls));
+        }
         let mut next = Built {
             assignments: active.clusters.iter().filter_map(assignment).collect(),
             ..Built::default()
         };
         let mut listeners = BTreeMap::new();
         for (name, listener) in &active.listeners {
-            match self.listener(listener, &clusters, &mut next) {
+            let tls = tls.front(&self.built.tls, &listener.spec);
+            match self.listener(listener, tls, &clusters, &mut next) {
                 Ok(listener) => {
                     listeners.insert(name.clone(), listener);
                 }
@@ -113,6 +122,7 @@ impl Builder {
         if !faults.is_empty() {
             return Err(faults);
         }
+        next.tls = Arc::new(tls);
         next.snapshot = Arc::new(Snapshot {
             version: version.to_owned(),
             listeners,
@@ -125,6 +135,8 @@ impl Builder {
     /// where it holds nobody up.
     pub fn commit(&mut self, staged: Staged, current: &ArcSwap<Snapshot>) -> Arc<Snapshot> {
         let next = staged.built;
+        // Before anybody can see the new listeners and clusters.
+        self.secrets.install(&next.tls);
         let changed: Vec<(&Arc<Cluster>, u64)> = next
             .snapshot
             .clusters
@@ -152,6 +164,11 @@ impl Builder {
     /// The seed of every schedule of this process.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Certificates and keys of all that was built.
+    pub fn secrets(&self) -> &Arc<Secrets> {
+        &self.secrets
     }
 
     /// Brings the hosts of a cluster up to date; `None` if nothing changed. Else
@@ -187,7 +204,7 @@ impl Builder {
 
     /// The cluster with these settings: the one in force, one that takes over
     /// from it, or a new one.
-    fn cluster(&self, spec: &Arc<ir::Cluster>) -> Arc<Cluster> {
+    fn cluster(&self, spec: &Arc<ir::Cluster>, tls: Option<Arc<BackTls>>) -> Arc<Cluster> {
         let old = self.built.snapshot.clusters.get(&spec.name);
         if let Some(old) = old.filter(|old| old.spec == **spec) {
             return Arc::clone(old);
@@ -198,20 +215,18 @@ impl Builder {
                 || Arc::new(Budget::new(spec.breakers.retries)),
                 |old| Arc::clone(&old.retry_budget),
             );
-        // Connections of another protocol are of no use: the hosts begin anew.
-        let membership = old
-            .filter(|old| old.spec.protocol == spec.protocol)
-            .map_or_else(
-                || Arc::new(Mutex::new(Membership::default())),
-                |old| Arc::clone(&old.membership),
-            );
+        // Connections that speak otherwise are of no use: the hosts begin anew.
+        let membership = old.filter(|old| speaks_alike(&old.spec, spec)).map_or_else(
+            || Arc::new(Mutex::new(Membership::default())),
+            |old| Arc::clone(&old.membership),
+        );
         let none = HostSet {
             members: Vec::new(),
             balancer: Balancer::build(spec.load_balancing.policy, &[], self.seed),
             panic: false,
         };
         Arc::new(Cluster {
-            tls: None,
+            tls,
             spec: spec.as_ref().clone(),
             hosts: ArcSwap::from_pointee(none),
             membership,
@@ -228,6 +243,7 @@ impl Builder {
     fn listener(
         &self,
         active: &ActiveListener,
+        tls: Option<Arc<FrontTls>>,
         clusters: &BTreeMap<ClusterName, Arc<Cluster>>,
         next: &mut Built,
     ) -> Result<Arc<Listener>, (Key, Vec<Invalid>)> {
@@ -258,18 +274,23 @@ impl Builder {
         if let Some(old) = same {
             return Ok(Arc::clone(old));
         }
-        let front = self.front(&active.spec, old);
+        let front = self.front(&active.spec, tls, old);
         Ok(Arc::new(Listener { front, routes }))
     }
 
     /// The listener without its routes; the one in force if it did not change.
-    fn front(&self, spec: &ir::Listener, old: Option<&Arc<Listener>>) -> Arc<Front> {
+    fn front(
+        &self,
+        spec: &ir::Listener,
+        tls: Option<Arc<FrontTls>>,
+        old: Option<&Arc<Listener>>,
+    ) -> Arc<Front> {
         let old = old.map(|old| &old.front);
         if let Some(same) = old.filter(|old| old.spec == *spec) {
             return Arc::clone(same);
         }
         Arc::new(Front {
-            tls: None,
+            tls,
             spec: spec.clone(),
             counts: old.map_or_else(
                 || Arc::new(Sharded::<ListenerCounts>::new(self.hosts.workers)),
@@ -368,33 +389,5 @@ impl Builder {
             old.map_or_else(|| Arc::new(Sharded::new(self.hosts.workers)), Arc::clone)
         });
         Arc::clone(counts)
-    }
-
-    /// Listeners whose address another one has. The one in force wins, else the
-    /// first by name.
-    fn address_conflicts(&self, active: &Active) -> Unbuildable {
-        let in_force = |name: &ListenerName, spec: &ir::Listener| {
-            let old = self.built.snapshot.listeners.get(name);
-            old.is_some_and(|old| old.front.spec.address == spec.address)
-        };
-        let mut listeners: Vec<(&ListenerName, &ir::Listener)> = active
-            .listeners
-            .iter()
-            .map(|(name, listener)| (name, listener.spec.as_ref()))
-            .filter(|(_, spec)| spec.address.port() != 0)
-            .collect();
-        listeners.sort_by_key(|(name, spec)| (!in_force(name, spec), *name));
-        let mut owners = BTreeMap::new();
-        listeners
-            .into_iter()
-            .filter_map(|(name, spec)| {
-                let owner = *owners.entry(spec.address).or_insert(name);
-                (owner != name).then(|| {
-                    let rule = format!("{} is taken by listener {owner:?}", spec.address);
-                    let key = Key::new(ResourceType::Listener, name.as_str());
-                    (key, vec![Invalid::new("address", rule)])
-                })
-            })
-            .collect()
     }
 }

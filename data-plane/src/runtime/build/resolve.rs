@@ -1,4 +1,4 @@
-//! Turns names of clusters into clusters.
+//! Turns names of clusters into clusters, and compares them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +30,13 @@ pub(super) fn references(table: &ir::RouteTable) -> impl Iterator<Item = &Cluste
         })
         .flatten()
         .map(|cluster| &cluster.name)
+}
+
+/// Whether connections of the one cluster would do for the other.
+pub(super) fn speaks_alike(one: &ir::Cluster, other: &ir::Cluster) -> bool {
+    one.protocol == other.protocol
+        && one.tls == other.tls
+        && one.proxy_protocol == other.proxy_protocol
 }
 
 /// Whether the same names stand for the very same clusters.

@@ -180,3 +180,42 @@ fn two_listeners_cannot_have_one_address() {
     assert_eq!(faults[0].0.to_string(), "Listener/a-thief");
     assert!(faults[0].1[0].reason.contains("127.0.0.1:1 is taken"));
 }
+
+#[test]
+fn a_cluster_that_begins_to_encrypt_begins_with_new_hosts() {
+    let mut bench = Bench::new();
+    let first = bench.apply(&active(&[(cluster("a"), &[1])], &[]));
+    let mut changed = cluster("a");
+    let trust = ir::TrustRef::Secret("ca".into());
+    changed.tls = Some(crate::tls::sample::upstream(trust));
+    let second = bench.apply(&active(&[(changed, &[1])], &[]));
+    assert!(first.clusters["a"].tls.is_none());
+    assert_ne!(
+        host_ids(&second.clusters["a"]),
+        host_ids(&first.clusters["a"])
+    );
+    let refused = second.clusters["a"].tls.as_ref().unwrap().settings();
+    assert!(refused.unwrap_err().starts_with("secret \"ca\" is missing"));
+}
+
+#[test]
+fn a_listener_keeps_its_tls_when_other_settings_change() {
+    let mut bench = Bench::new();
+    let directory = tempfile::tempdir().unwrap();
+    let pair = crate::tls::sample::Authority::new().pair("shop.test");
+    let paths = crate::tls::sample::write(directory.path(), &pair);
+    let mut spec = listener("edge", 1);
+    let shown = vec![crate::tls::sample::files(&paths)];
+    spec.tls = Some(crate::tls::sample::downstream(shown));
+    let edge = |spec: &ir::Listener| active(&[], &[(spec.clone(), table("edge", &[]))]);
+    let tls = |snapshot: &Snapshot| {
+        let front = &snapshot.listeners["edge"].front;
+        Arc::clone(front.tls.as_ref().unwrap())
+    };
+    let first = tls(&bench.apply(&edge(&spec)));
+    assert!(first.settings().is_ok());
+    spec.limits.headers = 7;
+    let second = tls(&bench.apply(&edge(&spec)));
+    assert!(Arc::ptr_eq(&first, &second));
+    assert!(first.settings().is_ok());
+}
