@@ -33,7 +33,7 @@ mod tests;
 
 /// Changes whenever the encoder writes the same resource in another way, so
 /// that clients take the new form.
-const ENCODER_VERSION: &str = "1";
+const ENCODER_VERSION: &str = "2";
 
 /// A type of resource that travels on an xDS stream, in the order in which
 /// additions are sent.
@@ -164,7 +164,7 @@ pub fn encode(resource: &Resource) -> Any {
         Resource::RouteTable(table) => encode::route_table(table).encode_to_vec(),
         Resource::Cluster(cluster) => encode::cluster(cluster).encode_to_vec(),
         Resource::Assignment(assignment) => encode::assignment(assignment).encode_to_vec(),
-        Resource::Secret(secret) => encode::secret(secret).encode_to_vec(),
+        Resource::Secret(secret) => encode::secret_bytes(secret).to_vec(),
         Resource::RemovalGrant { revision } => v1::RemovalGrant {
             revision: *revision,
         }
@@ -186,19 +186,22 @@ pub fn version(resource: &Resource) -> String {
         Resource::Cluster(cluster) => content_hash(cluster),
         Resource::Assignment(assignment) => content_hash(assignment),
         // Its content does not serialise.
-        Resource::Secret(secret) => content_hash(&encode::secret(secret).encode_to_vec()),
+        Resource::Secret(secret) => hash(&encode::secret_bytes(secret)),
         Resource::RemovalGrant { revision } => revision.to_string(),
     }
 }
 
-/// The first 64 bits of SHA-256 over the encoder's version and the content.
 fn content_hash<T: Serialize>(content: &T) -> String {
     // Only maps with keys that are not text can fail, and there are no maps.
-    let text = serde_json::to_vec(content).unwrap_or_default();
+    hash(&serde_json::to_vec(content).unwrap_or_default())
+}
+
+/// The first 64 bits of SHA-256 over the encoder's version and the content.
+fn hash(content: &[u8]) -> String {
     let digest = Sha256::new()
         .chain_update(ENCODER_VERSION)
         .chain_update([0])
-        .chain_update(text)
+        .chain_update(content)
         .finalize();
     let (head, _) = digest.split_at(8);
     head.iter().fold(String::new(), |mut text, byte| {

@@ -10,6 +10,8 @@ mod listener;
 mod route;
 mod secret;
 mod text;
+mod tls;
+mod transport;
 mod values;
 
 use prost::Message;

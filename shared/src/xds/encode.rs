@@ -6,10 +6,12 @@ mod cluster;
 mod listener;
 mod route;
 mod secret;
+mod tls;
+mod transport;
 mod values;
 
 pub(super) use assignment::assignment;
 pub(super) use cluster::cluster;
 pub(super) use listener::listener;
 pub(super) use route::route_table;
-pub(super) use secret::secret;
+pub(super) use secret::secret_bytes;

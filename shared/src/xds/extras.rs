@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use ipnet::IpNet;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,17 @@ pub(super) struct ListenerExtras {
     /// [`ir::Limits::body_bytes`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) body_bytes: Option<u64>,
+    /// [`ir::Listener::proxy_protocol_from`]; Envoy reads a header from
+    /// everywhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) proxy_protocol_from: Vec<IpNet>,
+    /// [`ir::Listener::trusted_addresses`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) trusted_addresses: Vec<IpNet>,
+    /// Whether a client may come without a certificate although one that it
+    /// shows must carry a name: to Envoy, names make certificates required.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) optional_names: bool,
 }
 
 /// Of a route.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::assignment;
 use super::findings::{Findings, set};
-use super::text;
-use super::values::{encrypts, own_stream, positive_duration_or};
+use super::values::{own_stream, positive_duration_or};
+use super::{text, transport};
 use crate::ir;
 use crate::names::{AssignmentName, ClusterName};
 use crate::xds::extras::{self, ClusterExtras};
@@ -81,7 +81,6 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
     found.unsupported_if([
         ("transport_socket_matches", set(&transport_socket_matches)),
         ("transport_socket_matcher", set(&transport_socket_matcher)),
-        ("transport_socket", encrypts(transport_socket.as_ref())),
         ("health_checks", set(&health_checks)),
         ("upstream_bind_config", set(&upstream_bind_config)),
         ("lb_subset_config", set(&lb_subset_config)),
@@ -99,10 +98,6 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
         (
             "per_connection_buffer_high_watermark_timeout",
             set(&per_connection_buffer_high_watermark_timeout),
-        ),
-        (
-            "upstream_http_protocol_options",
-            set(&upstream_http_protocol_options),
         ),
         ("http_protocol_options", set(&http_protocol_options)),
         ("dns_refresh_rate", set(&dns_refresh_rate)),
@@ -177,8 +172,13 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
         common: common_http_protocol_options,
         http2: http2_protocol_options.is_some(),
         max_requests: max_requests_per_connection,
+        upstream: upstream_http_protocol_options,
     };
-    let spoken = protocol::protocol(typed_extension_protocol_options, legacy, found)?;
+    let transport = transport::upstream(transport_socket, found);
+    let encrypted = transport.as_ref().is_some_and(|all| all.tls.is_some());
+    let spoken = protocol::protocol(typed_extension_protocol_options, legacy, encrypted, found);
+    let (spoken, transport) = (spoken?, transport?);
+    transport.check_alpn(spoken.version, found);
     let (breakers, max) = breakers?;
     Some(ir::Cluster {
         name: ClusterName::new(name?),
@@ -196,8 +196,8 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
             idle_timeout: spoken.idle_timeout,
             max_requests: spoken.max_requests,
         },
-        tls: None,
-        proxy_protocol: None,
+        tls: transport.tls,
+        proxy_protocol: transport.proxy_protocol,
     })
 }
 

@@ -178,15 +178,3 @@ pub(super) fn own_stream(
         }
     })
 }
-
-/// Whether a transport socket does anything to the bytes.
-pub(super) fn encrypts(socket: Option<&core::TransportSocket>) -> bool {
-    use core::transport_socket::ConfigType;
-
-    socket.is_some_and(|socket| match &socket.config_type {
-        Some(ConfigType::TypedConfig(config)) => {
-            type_name(config) != "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
-        }
-        None => socket.name != "envoy.transport_sockets.raw_buffer",
-    })
-}

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use envoy_types::util::pack_any;
 
-use super::assignment;
 use super::values::{
     boolean, duration, duration_or_zero, extension, from_ads, number, percent, yes,
 };
+use super::{assignment, transport};
 use crate::ir;
 use crate::xds::extras::{self, ClusterExtras};
 use crate::xds::wire::{UPSTREAM_HTTP, cluster, core, least_request, random, round_robin};
@@ -45,6 +45,7 @@ pub(in crate::xds) fn cluster(from: &ir::Cluster) -> cluster::Cluster {
         circuit_breakers: Some(breakers(&from.breakers, from.connection.max)),
         outlier_detection: from.outlier.as_ref().map(outlier),
         typed_extension_protocol_options: protocol(from.protocol, &from.connection),
+        transport_socket: transport::cluster(from),
         metadata: extras::write(&ClusterExtras {
             min_retries_per_second: from.breakers.retries.min_per_second,
         }),

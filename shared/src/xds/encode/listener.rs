@@ -3,14 +3,18 @@
 use envoy_types::util::pack_any;
 
 use super::route::route_table;
+use super::transport;
 use super::values::{address, boolean, duration_or_zero, from_ads, number, percent, yes};
 use crate::ir;
 use crate::units::Percent;
 use crate::xds::extras::{self, ListenerExtras};
 use crate::xds::wire::{
-    FILE_LOGGER, HCM_FILTER, MAX_HEADERS_KIB, RATE_LIMIT_FILTER, ROUTER_FILTER,
+    FILE_LOGGER, HCM_FILTER, MAX_HEADERS_KIB, PROXY_PROTOCOL_FILTER, RATE_LIMIT_FILTER,
+    ROUTER_FILTER,
 };
-use crate::xds::wire::{accesslog, core, file_log, hcm, listener, local_ratelimit, router};
+use crate::xds::wire::{
+    accesslog, core, file_log, hcm, listener, local_ratelimit, proxy_protocol_filter, router,
+};
 use hcm::http_connection_manager as manager;
 
 /// Writes a listener.
@@ -26,15 +30,44 @@ pub(in crate::xds) fn listener(from: &ir::Listener) -> listener::Listener {
         address: address(from.address),
         filter_chains: vec![listener::FilterChain {
             filters: vec![filter],
+            transport_socket: transport::listener(from),
+            transport_socket_connect_timeout: from
+                .tls
+                .as_ref()
+                .and_then(|tls| duration_or_zero(tls.handshake_timeout)),
             ..listener::FilterChain::default()
         }],
         metadata: extras::write(&ListenerExtras {
             connections: Some(from.limits.connections),
             header_bytes: Some(from.limits.header_bytes),
             body_bytes: from.limits.body_bytes,
+            proxy_protocol_from: from.proxy_protocol_from.clone(),
+            trusted_addresses: from.trusted_addresses.clone(),
+            optional_names: client_verification(from)
+                .is_some_and(|clients| !clients.required && !clients.names.is_empty()),
         }),
+        listener_filters: listener_filters(from),
         ..listener::Listener::default()
     }
+}
+
+fn client_verification(from: &ir::Listener) -> Option<&ir::ClientVerification> {
+    from.tls.as_ref().and_then(|tls| tls.clients.as_ref())
+}
+
+/// An Envoy wants the header on every connection, from wherever it comes.
+fn listener_filters(from: &ir::Listener) -> Vec<listener::ListenerFilter> {
+    if from.proxy_protocol_from.is_empty() {
+        return Vec::new();
+    }
+    let config = proxy_protocol_filter::ProxyProtocol::default();
+    vec![listener::ListenerFilter {
+        name: PROXY_PROTOCOL_FILTER.to_owned(),
+        filter_disabled: None,
+        config_type: Some(listener::listener_filter::ConfigType::TypedConfig(
+            pack_any(config),
+        )),
+    }]
 }
 
 fn connection_manager(from: &ir::Listener) -> hcm::HttpConnectionManager {
@@ -44,6 +77,7 @@ fn connection_manager(from: &ir::Listener) -> hcm::HttpConnectionManager {
         ir::HttpProtocol::Http2 => manager::CodecType::Http2,
     };
     let escaped_slashes = manager::PathWithEscapedSlashesAction::KeepUnchanged;
+    let (forward, details) = client_certificates(client_verification(from).is_some());
     let headers_kib = from.limits.header_bytes.div_ceil(1024);
     hcm::HttpConnectionManager {
         codec_type: codec.into(),
@@ -65,6 +99,8 @@ fn connection_manager(from: &ir::Listener) -> hcm::HttpConnectionManager {
         use_remote_address: yes(),
         xff_num_trusted_hops: from.trusted_hops,
         generate_request_id: yes(),
+        forward_client_cert_details: forward.into(),
+        set_current_client_cert_details: details,
         normalize_path: yes(),
         merge_slashes: false,
         path_with_escaped_slashes_action: escaped_slashes.into(),
@@ -73,6 +109,28 @@ fn connection_manager(from: &ir::Listener) -> hcm::HttpConnectionManager {
         tracing: Some(tracing(from.trace_sampling)),
         ..hcm::HttpConnectionManager::default()
     }
+}
+
+/// What endpoints learn of the certificates of clients, and from the proxy only.
+fn client_certificates(
+    verified: bool,
+) -> (
+    manager::ForwardClientCertDetails,
+    Option<manager::SetCurrentClientCertDetails>,
+) {
+    if !verified {
+        return (manager::ForwardClientCertDetails::Sanitize, None);
+    }
+    let details = manager::SetCurrentClientCertDetails {
+        subject: yes(),
+        dns: true,
+        uri: true,
+        ..manager::SetCurrentClientCertDetails::default()
+    };
+    (
+        manager::ForwardClientCertDetails::SanitizeSet,
+        Some(details),
+    )
 }
 
 fn routes(from: &ir::RouteSource) -> manager::RouteSpecifier {

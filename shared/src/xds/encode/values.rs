@@ -10,6 +10,7 @@ use std::time::Duration;
 use envoy_types::util::pack_any;
 use prost::{Message, Name};
 
+use crate::ir;
 use crate::units::Percent;
 use crate::xds::wire::{MAX_DURATION_SECONDS, core, matcher, pb, units};
 
@@ -98,5 +99,21 @@ pub(super) fn regex(pattern: &str) -> matcher::RegexMatcher {
     matcher::RegexMatcher {
         regex: pattern.to_owned(),
         engine_type: None,
+    }
+}
+
+pub(super) fn string_match(from: &ir::StringMatch) -> matcher::StringMatcher {
+    use matcher::string_matcher::MatchPattern;
+
+    let pattern = match from {
+        ir::StringMatch::Exact(text) => MatchPattern::Exact(text.clone()),
+        ir::StringMatch::Prefix(text) => MatchPattern::Prefix(text.clone()),
+        ir::StringMatch::Suffix(text) => MatchPattern::Suffix(text.clone()),
+        ir::StringMatch::Contains(text) => MatchPattern::Contains(text.clone()),
+        ir::StringMatch::Regex(pattern) => MatchPattern::SafeRegex(regex(pattern)),
+    };
+    matcher::StringMatcher {
+        ignore_case: false,
+        match_pattern: Some(pattern),
     }
 }

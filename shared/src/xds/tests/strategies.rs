@@ -7,6 +7,7 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
+use super::tls_strategies::{downstream_tls, networks, proxy_protocol, upstream_tls};
 use crate::ir::*;
 use crate::units::Percent;
 use crate::xds::Resource;
@@ -17,16 +18,17 @@ pub(super) fn resource() -> impl Strategy<Value = Resource> {
         route_table().prop_map(Resource::RouteTable),
         cluster().prop_map(Resource::Cluster),
         assignment().prop_map(Resource::Assignment),
+        super::tls_strategies::secret().prop_map(Resource::Secret),
         any::<u64>().prop_map(|revision| Resource::RemovalGrant { revision }),
     ]
 }
 
-fn name() -> impl Strategy<Value = String> {
+pub(super) fn name() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9_./:ü-]{1,12}"
 }
 
 /// At least a nanosecond, at most some thirty years.
-fn duration() -> impl Strategy<Value = Duration> {
+pub(super) fn duration() -> impl Strategy<Value = Duration> {
     prop_oneof![
         (1_u64..1_000_000_000_000_000_000).prop_map(Duration::from_nanos),
         (1_u64..100_000).prop_map(Duration::from_millis),
@@ -74,6 +76,7 @@ pub(super) fn listener() -> impl Strategy<Value = Listener> {
         .prop_filter("CONNECT is no upgrade", |(_, upgrades, _, _)| {
             !upgrades.iter().any(|name| name == "connect")
         });
+    let edge = (option::of(downstream_tls()), networks(), networks());
     (
         name(),
         address(0..=u16::MAX),
@@ -82,14 +85,16 @@ pub(super) fn listener() -> impl Strategy<Value = Listener> {
         timeouts,
         limits(),
         rest,
+        edge,
     )
         .prop_map(
-            |(name, address, protocol, routes, timeouts, limits, rest)| {
+            |(name, address, protocol, routes, timeouts, limits, rest, edge)| {
                 let (trusted_hops, upgrades, path, trace_sampling) = rest;
+                let (tls, proxy_protocol_from, trusted_addresses) = edge;
                 Listener {
-                    tls: None,
-                    proxy_protocol_from: Vec::new(),
-                    trusted_addresses: Vec::new(),
+                    tls,
+                    proxy_protocol_from,
+                    trusted_addresses,
                     name: name.as_str().into(),
                     address,
                     protocol,
@@ -244,7 +249,7 @@ fn pattern() -> impl Strategy<Value = String> {
     ]
 }
 
-fn string_match() -> impl Strategy<Value = StringMatch> {
+pub(super) fn string_match() -> impl Strategy<Value = StringMatch> {
     prop_oneof![
         ".{0,9}".prop_map(StringMatch::Exact),
         ".{1,9}".prop_map(StringMatch::Prefix),
@@ -421,18 +426,21 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
         breakers(),
         option::of(outlier()),
         connection,
+        (option::of(upstream_tls()), option::of(proxy_protocol())),
     )
         .prop_map(
-            |(name, discovery, protocol, load_balancing, breakers, outlier, connection)| Cluster {
-                tls: None,
-                proxy_protocol: None,
-                name: name.as_str().into(),
-                discovery,
-                protocol,
-                load_balancing,
-                breakers,
-                outlier,
-                connection,
+            |(name, discovery, protocol, load_balancing, breakers, outlier, connection, socket)| {
+                Cluster {
+                    tls: socket.0,
+                    proxy_protocol: socket.1,
+                    name: name.as_str().into(),
+                    discovery,
+                    protocol,
+                    load_balancing,
+                    breakers,
+                    outlier,
+                    connection,
+                }
             },
         )
 }

@@ -16,7 +16,6 @@ const DEFAULT_IDLE: Duration = Duration::from_hours(1);
 
 /// What stood in the cluster itself before it had a message of its own; without
 /// that message it still holds.
-#[derive(Clone, Copy)]
 pub(super) struct Legacy {
     /// Idle timeout.
     pub(super) common: Option<core::HttpProtocolOptions>,
@@ -24,6 +23,8 @@ pub(super) struct Legacy {
     pub(super) http2: bool,
     /// Requests on a connection.
     pub(super) max_requests: Option<pb::UInt32Value>,
+    /// Names derived from requests.
+    pub(super) upstream: Option<core::UpstreamHttpProtocolOptions>,
 }
 
 /// What is spoken.
@@ -40,6 +41,7 @@ pub(super) struct Spoken {
 pub(super) fn protocol(
     mut extensions: HashMap<String, pb::Any>,
     legacy: Legacy,
+    encrypted: bool,
     found: &mut Findings,
 ) -> Option<Spoken> {
     let ours = extensions.remove(UPSTREAM_HTTP);
@@ -49,6 +51,7 @@ pub(super) fn protocol(
         found.unsupported::<()>(&format!("typed_extension_protocol_options[{name:?}]"));
     }
     let Some(config) = ours else {
+        derived_names(legacy.upstream, encrypted, found);
         let version = if legacy.http2 {
             UpstreamProtocol::Http2
         } else {
@@ -56,16 +59,43 @@ pub(super) fn protocol(
         };
         return common(version, legacy.common, legacy.max_requests, found);
     };
+    found.ignore_if([("upstream_http_protocol_options", set(&legacy.upstream))]);
     let field = format!("typed_extension_protocol_options[{UPSTREAM_HTTP:?}]");
     found.at(&field, |found| {
         let options = unpack(&config, found)?;
-        explicit(options, legacy.max_requests, found)
+        explicit(options, legacy.max_requests, encrypted, found)
     })
+}
+
+/// The name that an endpoint is asked for, and that its certificate must carry,
+/// is one for the whole cluster; in the clear there is none.
+fn derived_names(
+    from: Option<core::UpstreamHttpProtocolOptions>,
+    encrypted: bool,
+    found: &mut Findings,
+) {
+    let field = "upstream_http_protocol_options";
+    if !encrypted {
+        return found.ignore_if([(field, set(&from))]);
+    }
+    found.at(field, |found| {
+        let core::UpstreamHttpProtocolOptions {
+            auto_sni,
+            auto_san_validation,
+            // Says where those two look.
+            override_auto_sni_header: _,
+        } = from.unwrap_or_default();
+        found.unsupported_if([
+            ("auto_sni", auto_sni),
+            ("auto_san_validation", auto_san_validation),
+        ]);
+    });
 }
 
 fn explicit(
     from: upstream_http::HttpProtocolOptions,
     max_requests: Option<pb::UInt32Value>,
+    encrypted: bool,
     found: &mut Findings,
 ) -> Option<Spoken> {
     let upstream_http::HttpProtocolOptions {
@@ -89,11 +119,8 @@ fn explicit(
         ("retry_policy", set(&retry_policy)),
         ("outlier_detection", set(&outlier_detection)),
     ]);
+    derived_names(upstream_http_protocol_options, encrypted, found);
     found.ignore_if([
-        (
-            "upstream_http_protocol_options",
-            set(&upstream_http_protocol_options),
-        ),
         ("header_validation_config", set(&header_validation_config)),
         ("hash_policy", set(&hash_policy)),
     ]);

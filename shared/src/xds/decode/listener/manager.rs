@@ -34,13 +34,18 @@ pub(super) struct Manager {
 
 /// Reads a connection manager. Paths are always normalised and escaped slashes
 /// always kept, so a wish for anything looser has no effect, and one for
-/// anything else is refused.
+/// anything else is refused. Endpoints learn who a client is where certificates
+/// of clients are `verified`, and only from the proxy.
 #[expect(
     deprecated,
     clippy::too_many_lines,
     reason = "names every field of the message once"
 )]
-pub(super) fn manager(from: hcm::HttpConnectionManager, found: &mut Findings) -> Option<Manager> {
+pub(super) fn manager(
+    from: hcm::HttpConnectionManager,
+    verified: bool,
+    found: &mut Findings,
+) -> Option<Manager> {
     let hcm::HttpConnectionManager {
         codec_type,
         // Names statistics.
@@ -121,10 +126,6 @@ pub(super) fn manager(from: hcm::HttpConnectionManager, found: &mut Findings) ->
         ),
         ("skip_xff_append", skip_xff_append),
         (
-            "forward_client_cert_details",
-            set(&forward_client_cert_details),
-        ),
-        (
             "forward_client_cert_matcher",
             set(&forward_client_cert_matcher),
         ),
@@ -179,10 +180,6 @@ pub(super) fn manager(from: hcm::HttpConnectionManager, found: &mut Findings) ->
             "always_set_request_id_in_response",
             always_set_request_id_in_response,
         ),
-        (
-            "set_current_client_cert_details",
-            set(&set_current_client_cert_details),
-        ),
         ("proxy_100_continue", proxy_100_continue),
         (
             "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
@@ -207,6 +204,12 @@ pub(super) fn manager(from: hcm::HttpConnectionManager, found: &mut Findings) ->
             set(&add_proxy_protocol_connection_state),
         ),
     ]);
+    client_certificates(
+        forward_client_cert_details,
+        set_current_client_cert_details,
+        verified,
+        found,
+    );
     filters::check(http_filters, found);
     let codec = protocol::codec(codec_type, found);
     let http1 = protocol::common(common_http_protocol_options, found);
@@ -244,6 +247,42 @@ pub(super) fn manager(from: hcm::HttpConnectionManager, found: &mut Findings) ->
 
 fn lasting(timeout: Option<pb::Duration>) -> bool {
     timeout.is_some_and(|timeout| set(&timeout))
+}
+
+/// Checks that endpoints are told nothing of a client but what its certificate
+/// says. They are told so wherever certificates are verified.
+fn client_certificates(
+    forward: i32,
+    details: Option<parts::SetCurrentClientCertDetails>,
+    verified: bool,
+    found: &mut Findings,
+) {
+    use parts::ForwardClientCertDetails::{Sanitize, SanitizeSet};
+
+    let field = "forward_client_cert_details";
+    let told = match parts::ForwardClientCertDetails::try_from(forward) {
+        Ok(SanitizeSet) => verified,
+        Ok(Sanitize) => {
+            found.ignore_if([(field, verified)]);
+            false
+        }
+        _ => {
+            found.unsupported::<()>(field);
+            return;
+        }
+    };
+    let whole = parts::SetCurrentClientCertDetails {
+        subject: Some(pb::BoolValue { value: true }),
+        dns: true,
+        uri: true,
+        ..parts::SetCurrentClientCertDetails::default()
+    };
+    let differs = if told {
+        details != Some(whole)
+    } else {
+        set(&details)
+    };
+    found.ignore_if([("set_current_client_cert_details", differs)]);
 }
 
 fn header_bytes(from: Option<pb::UInt32Value>, found: &mut Findings) -> Option<u32> {

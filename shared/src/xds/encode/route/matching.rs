@@ -1,8 +1,8 @@
 //! `RouteMatch` and the matchers in it.
 
 use crate::ir;
-use crate::xds::encode::values::{boolean, regex};
-use crate::xds::wire::{matcher, route};
+use crate::xds::encode::values::{boolean, regex, string_match};
+use crate::xds::wire::route;
 
 /// Writes the conditions of a route; those on the method come first among the
 /// header fields.
@@ -52,7 +52,7 @@ fn header(from: &ir::HeaderMatch) -> route::HeaderMatcher {
 
     let test = match &from.test {
         ir::HeaderTest::Present(present) => HeaderMatchSpecifier::PresentMatch(*present),
-        ir::HeaderTest::Value(value) => HeaderMatchSpecifier::StringMatch(text(value)),
+        ir::HeaderTest::Value(value) => HeaderMatchSpecifier::StringMatch(string_match(value)),
     };
     route::HeaderMatcher {
         name: from.name.clone(),
@@ -67,26 +67,12 @@ fn query(from: &ir::QueryMatch) -> route::QueryParameterMatcher {
 
     let test = match &from.test {
         ir::QueryTest::Present(present) => QueryParameterMatchSpecifier::PresentMatch(*present),
-        ir::QueryTest::Value(value) => QueryParameterMatchSpecifier::StringMatch(text(value)),
+        ir::QueryTest::Value(value) => {
+            QueryParameterMatchSpecifier::StringMatch(string_match(value))
+        }
     };
     route::QueryParameterMatcher {
         name: from.name.clone(),
         query_parameter_match_specifier: Some(test),
-    }
-}
-
-fn text(from: &ir::StringMatch) -> matcher::StringMatcher {
-    use matcher::string_matcher::MatchPattern;
-
-    let pattern = match from {
-        ir::StringMatch::Exact(text) => MatchPattern::Exact(text.clone()),
-        ir::StringMatch::Prefix(text) => MatchPattern::Prefix(text.clone()),
-        ir::StringMatch::Suffix(text) => MatchPattern::Suffix(text.clone()),
-        ir::StringMatch::Contains(text) => MatchPattern::Contains(text.clone()),
-        ir::StringMatch::Regex(pattern) => MatchPattern::SafeRegex(regex(pattern)),
-    };
-    matcher::StringMatcher {
-        ignore_case: false,
-        match_pattern: Some(pattern),
     }
 }
