@@ -99,7 +99,7 @@ impl Builder {
     /// The resources that cannot be built.
     pub fn stage(&self, active: &Active, version: &str) -> Result<Staged, Unbuildable> {
         let mut faults = conflicts::addresses(&self.built.snapshot, active);
-        let mut tls = Plan::default();
+        let mut tls = Plan::new(active.secrets.clone());
         let mut clusters = BTreeMap::new();
         for (name, cluster) in &active.clusters {
             let tls = tls.back(&self.built.tls, &cluster.spec);

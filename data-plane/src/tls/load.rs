@@ -78,7 +78,7 @@ pub(super) fn is_inline(content: &SecretContent) -> bool {
     sources(content).iter().all(|source| source.is_inline())
 }
 
-fn sources(content: &SecretContent) -> Vec<&DataSource> {
+pub(super) fn sources(content: &SecretContent) -> Vec<&DataSource> {
     match content {
         SecretContent::Certificate(source) => vec![&source.chain, &source.key],
         SecretContent::Trust(source) => {

@@ -280,6 +280,13 @@ pub fn check_inline(content: &SecretContent) -> Result<(), String> {
     }
 }
 
+/// Whether a secret only says in which files to look.
+pub fn is_elsewhere(content: &SecretContent) -> bool {
+    load::sources(content)
+        .iter()
+        .all(|source| !source.is_inline())
+}
+
 impl Shown {
     /// When the first of the certificates ends, in seconds since 1970.
     pub fn not_after(&self) -> Option<i64> {

@@ -7,7 +7,10 @@
 //!
 //! Numbers are 64-bit big-endian; texts and messages follow their length. A file
 //! is used whole or not at all; if the newest is damaged, the one before it is.
+//! No certificate or key is in it: of secrets only those are saved that say in
+//! which files to look.
 
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,12 +21,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use evenkeel_shared::xds::{ResourceType, decode};
+use evenkeel_shared::xds::{Resource, ResourceType, decode, encode};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use crate::xds::state::{Accepted, Held, Key};
+use crate::tls::secrets::is_elsewhere;
+use crate::xds::state::{Accepted, Held, Key, Value};
 use crate::xds::view::Status;
 
 #[cfg(test)]
@@ -115,22 +119,34 @@ fn parse(content: &[u8], node: &str) -> Result<Image, Unusable> {
 fn render(node: &str, version: &str, written_at: u64, held: &Held) -> Vec<u8> {
     let kept: Vec<_> = held
         .iter()
-        .filter(|(kind, ..)| *kind != ResourceType::RemovalGrant)
+        .filter_map(|(kind, name, accepted)| Some((kind, name, accepted, message(accepted)?)))
         .collect();
     let mut content = MAGIC.to_vec();
     put(&mut content, node.as_bytes());
     put(&mut content, version.as_bytes());
     content.extend_from_slice(&written_at.to_be_bytes());
     content.extend_from_slice(&(kept.len() as u64).to_be_bytes());
-    for (kind, name, accepted) in kept {
+    for (kind, name, accepted, message) in kept {
         put(&mut content, kind.type_url().as_bytes());
         put(&mut content, name.as_bytes());
         put(&mut content, accepted.version.as_bytes());
-        put(&mut content, &accepted.encoded);
+        put(&mut content, &message);
     }
     let digest = Sha256::digest(&content);
     content.extend_from_slice(&digest);
     content
+}
+
+/// What is saved of a resource; `None` is nothing.
+fn message(accepted: &Accepted) -> Option<Cow<'_, [u8]>> {
+    match &accepted.value {
+        Value::RemovalGrant(_) => None,
+        Value::Secret(secret) => is_elsewhere(&secret.content).then(|| {
+            let secret = Resource::Secret(secret.as_ref().clone());
+            Cow::Owned(encode(&secret).value)
+        }),
+        _ => Some(Cow::Borrowed(&accepted.encoded)),
+    }
 }
 
 fn put(content: &mut Vec<u8>, bytes: &[u8]) {
@@ -154,7 +170,10 @@ impl Saved<'_> {
         let accepted = Accepted {
             version: self.version.as_str().into(),
             value: decoded.resource.into(),
-            encoded: self.encoded.into(),
+            encoded: match kind {
+                ResourceType::Secret => Arc::default(),
+                _ => self.encoded.into(),
+            },
             ignored: decoded.ignored.into(),
         };
         Some((Key::new(kind, self.name.as_str()), accepted))

@@ -23,7 +23,7 @@ use evenkeel_shared::xds::ResourceType;
 
 use crate::tick::Tick;
 use crate::xds::guard::Usage;
-use crate::xds::state::{Accepted, Active, Held, Key, Value, wanted};
+use crate::xds::state::{Accepted, Active, Held, Key, NAMED, Value, wanted};
 
 mod nack;
 mod read;
@@ -313,7 +313,7 @@ impl Session {
                 .deadlines
                 .insert(key.clone(), now.plus(MISSING_AFTER));
         }
-        let requests = [ResourceType::Assignment, ResourceType::RouteTable]
+        let requests = NAMED
             .into_iter()
             .filter_map(|kind| named(kind, &stream.subscribed, &wanted, held))
             .collect();

@@ -1,15 +1,22 @@
 //! What has been accepted, and what of it is in force.
 //!
 //! A cluster is in force only with its assignment, a listener only with its
-//! route table; until these are known, or known to be missing, the value before
-//! stays in force.
+//! route table, both only with their secrets; until these are known, or known
+//! to be missing, the value before stays in force.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use evenkeel_shared::ir::{self, Discovery, RouteSource};
-use evenkeel_shared::names::{AssignmentName, ClusterName, ListenerName, RouteTableName};
+use evenkeel_shared::names::{
+    AssignmentName, ClusterName, ListenerName, RouteTableName, SecretName,
+};
 use evenkeel_shared::xds::{Resource, ResourceType};
+
+mod needs;
+
+pub use needs::{NAMED, wanted};
+use needs::{cluster_secrets, listener_secrets};
 
 /// Type and name of a resource.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +80,7 @@ pub struct Accepted {
     pub version: Arc<str>,
     /// What it says.
     pub value: Value,
-    /// The message it came in.
+    /// The message it came in; empty for a secret, of which no copy is kept.
     pub encoded: Arc<[u8]>,
     /// Paths of fields that were set and have no effect.
     pub ignored: Arc<[String]>,
@@ -119,9 +126,9 @@ impl Held {
         }
     }
 
-    /// Forgets the assignments and route tables that nobody needs.
+    /// Forgets the named resources that nobody needs.
     pub fn keep_only(&mut self, wanted: &BTreeSet<Key>) {
-        let stray: Vec<Key> = [ResourceType::Assignment, ResourceType::RouteTable]
+        let stray: Vec<Key> = NAMED
             .into_iter()
             .flat_map(|kind| self.of(kind).map(move |(name, _)| (kind, name)))
             .map(|(kind, name)| Key::new(kind, Arc::clone(name)))
@@ -148,6 +155,21 @@ impl Held {
                 Value::Cluster(cluster) => Some(cluster),
                 _ => None,
             })
+    }
+
+    /// The secrets, by name.
+    pub fn secrets(&self) -> BTreeMap<SecretName, Arc<ir::Secret>> {
+        let secrets = self.of(ResourceType::Secret);
+        let secrets = secrets.filter_map(|(_, held)| match &held.value {
+            Value::Secret(secret) => Some((secret.name.clone(), Arc::clone(secret))),
+            _ => None,
+        });
+        secrets.collect()
+    }
+
+    /// Whether all of these are here, or known to be missing.
+    fn settles(&self, missing: &BTreeSet<Key>, mut needed: impl Iterator<Item = Key>) -> bool {
+        needed.all(|key| self.get(key.kind, &key.name).is_some() || missing.contains(&key))
     }
 
     /// The revision whose author confirmed that it may remove much.
@@ -200,11 +222,13 @@ pub struct Active {
     pub clusters: BTreeMap<ClusterName, ActiveCluster>,
     /// The listeners.
     pub listeners: BTreeMap<ListenerName, ActiveListener>,
+    /// What certificates and keys are in secrets.
+    pub secrets: BTreeMap<SecretName, Arc<ir::Secret>>,
 }
 
 impl Active {
     /// What is in force once `held` is accepted, after `before` was in force.
-    /// `missing` are assignments and route tables that need not be waited for.
+    /// `missing` are named resources that need not be waited for.
     pub fn compose(held: &Held, missing: &BTreeSet<Key>, before: &Self) -> Self {
         let clusters = held.clusters().filter_map(|spec| {
             let old = before.clusters.get(&spec.name);
@@ -221,11 +245,13 @@ impl Active {
         Self {
             clusters: clusters.collect(),
             listeners: listeners.collect(),
+            // Those of whom somebody is left are known later.
+            secrets: BTreeMap::new(),
         }
     }
 
     /// Accepted clusters and listeners that are not in force as they are now,
-    /// because they wait for their assignment or route table.
+    /// because they wait for what they name.
     pub fn waiting(&self, held: &Held) -> Vec<Key> {
         let clusters = held.clusters().filter(|spec| {
             let active = self.clusters.get(&spec.name);
@@ -242,33 +268,17 @@ impl Active {
     }
 }
 
-/// The assignments and route tables that clusters and listeners name, both those
-/// in force and those that wait.
-pub fn wanted(held: &Held, active: &Active) -> BTreeSet<Key> {
-    let clusters = held
-        .clusters()
-        .chain(active.clusters.values().map(|cluster| &cluster.spec))
-        .filter_map(|spec| match &spec.discovery {
-            Discovery::Named(name) => Some(Key::new(ResourceType::Assignment, name.as_str())),
-            Discovery::Inline(_) => None,
-        });
-    let listeners = held
-        .listeners()
-        .chain(active.listeners.values().map(|listener| &listener.spec))
-        .filter_map(|spec| match &spec.routes {
-            RouteSource::Named(name) => Some(Key::new(ResourceType::RouteTable, name.as_str())),
-            RouteSource::Inline(_) => None,
-        });
-    clusters.chain(listeners).collect()
-}
-
-/// The cluster with its endpoints; `None` if it has to wait for them.
+/// The cluster with its endpoints; `None` if it has to wait for them or for a
+/// secret.
 fn active_cluster(
     spec: &Arc<ir::Cluster>,
     held: &Held,
     missing: &BTreeSet<Key>,
     old: Option<&ActiveCluster>,
 ) -> Option<ActiveCluster> {
+    if !held.settles(missing, cluster_secrets(spec)) {
+        return None;
+    }
     let assignment = match &spec.discovery {
         Discovery::Inline(inline) => Some(match old {
             Some(ActiveCluster {
@@ -301,13 +311,17 @@ fn refreshed_cluster(old: &ActiveCluster, held: &Held) -> ActiveCluster {
     }
 }
 
-/// The listener with its routes; `None` if it has to wait for them.
+/// The listener with its routes; `None` if it has to wait for them or for a
+/// secret.
 fn active_listener(
     spec: &Arc<ir::Listener>,
     held: &Held,
     missing: &BTreeSet<Key>,
     old: Option<&ActiveListener>,
 ) -> Option<ActiveListener> {
+    if !held.settles(missing, listener_secrets(spec)) {
+        return None;
+    }
     let routes = match &spec.routes {
         RouteSource::Inline(inline) => Some(match old {
             Some(ActiveListener {

@@ -24,7 +24,7 @@ pub struct ConfigView {
     pub active: Arc<Active>,
     /// What is refused, and why.
     pub rejected: BTreeMap<Key, Rejected>,
-    /// Clusters and listeners that wait for endpoints or routes.
+    /// Clusters and listeners that wait for endpoints, routes or secrets.
     pub waiting: Vec<Key>,
     /// Why a push is held back, and what it would change.
     pub mass_removal: Option<HeldBack>,

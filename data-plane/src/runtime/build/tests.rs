@@ -34,6 +34,7 @@ fn active(
     Active {
         clusters: clusters.collect(),
         listeners: listeners.collect(),
+        ..Active::default()
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) const METRICS: &[Metric] = &[
         name: "evenkeel_config_waiting",
         kind: Kind::Gauge,
         labels: &[],
-        help: "Clusters and listeners that wait for endpoints or routes",
+        help: "Clusters and listeners that wait for endpoints, routes or secrets",
         read: |moment, out| out.level(&[], level(moment.config.waiting.len() as u64)),
     },
     Metric {

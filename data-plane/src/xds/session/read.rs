@@ -5,9 +5,11 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::service::discovery::v3::Resource as Wrapper;
 use envoy_types::pb::google::protobuf::Any;
 use evenkeel_shared::error::Invalid;
-use evenkeel_shared::xds::{Decoded, ResourceType, decode};
+use evenkeel_shared::secret::SecretBytes;
+use evenkeel_shared::xds::{Decoded, Resource, ResourceType, decode};
 use prost::Message;
 
+use crate::tls::secrets::check_inline;
 use crate::xds::state::Accepted;
 
 /// Largest resource, in bytes.
@@ -60,16 +62,18 @@ pub(super) fn read(kind: ResourceType, wrapper: Wrapper) -> Read {
     if let Err(fault) = fits(kind, &any) {
         return fail(told, vec![fault]);
     }
-    match decode(kind, &any.value) {
+    let decoded = decode(kind, &any.value);
+    let encoded = keepable(kind, any.value);
+    match decoded {
         Err(undecodable) => fail(told.or(undecodable.name), undecodable.faults),
-        Ok(decoded) => match named_alike(told.as_deref(), &decoded) {
+        Ok(decoded) => match checked(told.as_deref(), &decoded) {
             Err(fault) => fail(told, vec![fault]),
             Ok(()) => Read {
                 name: Some(decoded.resource.name().into()),
                 version: Arc::clone(&version),
                 body: Ok(Some(Accepted {
                     version,
-                    encoded: any.value.into(),
+                    encoded,
                     ignored: decoded.ignored.into(),
                     value: decoded.resource.into(),
                 })),
@@ -119,6 +123,26 @@ fn fits(kind: ResourceType, any: &Any) -> Result<(), Invalid> {
         return Err(Invalid::new("", rule));
     }
     Ok(())
+}
+
+/// The message as it is kept. That of a secret is not, and is wiped.
+fn keepable(kind: ResourceType, message: Vec<u8>) -> Arc<[u8]> {
+    if kind == ResourceType::Secret {
+        drop(SecretBytes::new(message));
+        return Arc::default();
+    }
+    message.into()
+}
+
+/// Checks what the codec cannot.
+fn checked(told: Option<&str>, decoded: &Decoded) -> Result<(), Invalid> {
+    named_alike(told, decoded)?;
+    match &decoded.resource {
+        Resource::Secret(secret) => {
+            check_inline(&secret.content).map_err(|reason| Invalid::new("", reason))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A resource must be called what its wrapper calls it.

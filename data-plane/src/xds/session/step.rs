@@ -11,7 +11,7 @@ use evenkeel_shared::xds::ResourceType;
 use super::read::{MAX_NAME_BYTES, Read, cut, read};
 use super::{Change, Pending, Rejected, Session, State};
 use crate::xds::guard::{Loss, Usage, judge};
-use crate::xds::state::{Accepted, Active, Held, Key, wanted};
+use crate::xds::state::{Accepted, Active, Held, Key, NAMED, wanted};
 
 /// Most resources of one type. Beyond it new ones are refused.
 pub(super) const MAX_RESOURCES: usize = 200_000;
@@ -145,6 +145,7 @@ impl Step {
         for (key, accepted) in resources {
             step.state.held.insert(&key, accepted);
         }
+        step.miss_secrets();
         step.settle();
         step
     }
@@ -188,6 +189,18 @@ impl Step {
         }
     }
 
+    /// Nobody waits for secrets that were not saved, because only the control
+    /// plane has them, and it may be away: whoever needs them refuses until they
+    /// come.
+    fn miss_secrets(&mut self) {
+        let State { held, missing, .. } = &mut self.state;
+        let needed = wanted(held, &Active::default());
+        let absent = needed.into_iter().filter(|key| {
+            key.kind == ResourceType::Secret && held.get(key.kind, &key.name).is_none()
+        });
+        missing.extend(absent);
+    }
+
     /// Reads the resources. Bad ones are noted, good ones become changes.
     fn take_in(
         &mut self,
@@ -196,7 +209,7 @@ impl Step {
         touched: &mut BTreeSet<Key>,
     ) -> BTreeMap<Key, Change> {
         let asked = wanted(&self.state.held, &self.state.active);
-        let named = matches!(kind, ResourceType::Assignment | ResourceType::RouteTable);
+        let named = NAMED.contains(&kind);
         let mut room = MAX_RESOURCES.saturating_sub(self.state.held.of(kind).count());
         let mut changes = BTreeMap::new();
         for (index, wrapper) in resources.into_iter().enumerate() {
@@ -337,17 +350,13 @@ impl Step {
             usage,
             ..
         } = &mut self.state;
-        *active = Arc::new(Active::compose(held, missing, &self.before.active));
-        let wanted = wanted(held, active);
+        let mut next = Active::compose(held, missing, &self.before.active);
+        let wanted = wanted(held, &next);
         held.keep_only(&wanted);
+        next.secrets = held.secrets();
+        *active = Arc::new(next);
         missing.retain(|key| wanted.contains(key));
-        rejected.retain(|key, _| {
-            let named = matches!(
-                key.kind,
-                ResourceType::Assignment | ResourceType::RouteTable
-            );
-            !named || wanted.contains(key)
-        });
+        rejected.retain(|key, _| !NAMED.contains(&key.kind) || wanted.contains(key));
         *usage = Usage::of(active);
     }
 }
