@@ -1,5 +1,9 @@
 //! How one attempt at an endpoint ended, as retries, health and logs see it.
 
+mod tls;
+
+pub use tls::{TLS_FAILURES, TlsFailure};
+
 /// How one attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -13,6 +17,8 @@ pub enum Outcome {
     /// No connection came about: refused, unreachable, or too slow. Nothing was
     /// sent.
     ConnectFailure,
+    /// A connection came about, but TLS did not. The endpoint processed nothing.
+    TlsFailure(TlsFailure),
     /// The endpoint said that it did not process the request
     /// (`REFUSED_STREAM`, or a `GOAWAY` below the stream).
     RefusedStream,

@@ -31,7 +31,7 @@ use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::counters::Sharded;
 use crate::telemetry::sink::Sink;
 use crate::tick::Tick;
-use crate::upstream::pool::Pools;
+use crate::upstream::pools::Pools;
 use crate::upstream::pressure::Pressure;
 
 mod entropy;
@@ -52,6 +52,17 @@ pub struct Settings {
     pub queue_timeout: Duration,
     /// Bytes of a request's body kept for another attempt.
     pub replay_bytes: usize,
+    /// Of HTTP/2 connections to endpoints.
+    pub keep_alive: KeepAlive,
+}
+
+/// How it is noticed that a connection with open streams is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Time between two `PING`s.
+    pub interval: Duration,
+    /// Time for the answer to one.
+    pub timeout: Duration,
 }
 
 impl Default for Settings {
@@ -59,6 +70,10 @@ impl Default for Settings {
         Self {
             queue_timeout: Duration::from_secs(1),
             replay_bytes: 64 * 1024,
+            keep_alive: KeepAlive {
+                interval: Duration::from_secs(30),
+                timeout: Duration::from_secs(10),
+            },
         }
     }
 }

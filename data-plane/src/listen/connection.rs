@@ -18,6 +18,7 @@ use crate::listen::io::ClientIo;
 use crate::listen::watch::{Alarm, Watch};
 use crate::proxy::tunnel::Tunnel;
 use crate::runtime::snapshot::{Front, Listener, Snapshot};
+use crate::upstream::proxy_header::Origin;
 use crate::worker::Worker;
 
 /// What the requests of a connection share.
@@ -31,6 +32,8 @@ pub(crate) struct Conn {
     pub(crate) latest: Latest,
     /// The other end.
     pub(crate) peer: SocketAddr,
+    /// Where it reached us.
+    pub(crate) local: SocketAddr,
     /// What it is doing.
     pub(crate) watch: Rc<Watch>,
     /// Set by the request that turns the connection into a tunnel.
@@ -38,6 +41,14 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
+    /// Its two ends, as endpoints are told of them.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            source: self.peer,
+            destination: self.local,
+        }
+    }
+
     /// The listener as it is now; as it was, if it is gone.
     pub(crate) fn current_listener(&self, snapshot: &Snapshot) -> Arc<Listener> {
         let current = snapshot.listeners.get(&self.listener.spec.name);
@@ -74,6 +85,7 @@ pub(crate) async fn serve(
     (stream, peer): (TcpStream, SocketAddr),
     mut phase: watch::Receiver<Phase>,
 ) {
+    let local = stream.local_addr().unwrap_or(listener.spec.address);
     let watch = Rc::new(Watch::new(worker.shared.clock));
     let mut alarm = Alarm::new(&watch, listener.spec.timeouts);
     let mut io = ClientIo::new(stream, Rc::clone(&watch));
@@ -82,6 +94,7 @@ pub(crate) async fn serve(
         listener,
         latest,
         peer,
+        local,
         watch,
         tunnel: RefCell::new(None),
     });

@@ -163,6 +163,11 @@ fn upstream(outcome: Outcome) -> Reply {
             Reason::UpstreamFailure,
             "cannot connect to upstream",
         ),
+        Outcome::TlsFailure(failure) => (
+            S::SERVICE_UNAVAILABLE,
+            Reason::UpstreamFailure,
+            failure.text(),
+        ),
         Outcome::RefusedStream => (
             S::SERVICE_UNAVAILABLE,
             Reason::UpstreamFailure,
@@ -262,6 +267,7 @@ impl LimitFields {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::TlsFailure;
 
     #[test]
     fn every_error_has_its_status_and_flag() {
@@ -293,6 +299,11 @@ mod tests {
         let table = [
             (Outcome::PerTryTimeout, 504, "per-try-timeout"),
             (Outcome::ConnectFailure, 503, "upstream-failure"),
+            (
+                Outcome::TlsFailure(TlsFailure::Expired),
+                503,
+                "upstream-failure",
+            ),
             (Outcome::RefusedStream, 503, "upstream-failure"),
             (Outcome::Reset { unsent: true }, 502, "upstream-failure"),
             (Outcome::Reset { unsent: false }, 502, "upstream-failure"),

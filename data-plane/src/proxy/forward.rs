@@ -29,6 +29,7 @@ use crate::upstream::cluster::{Cluster, ClusterCounts};
 use crate::upstream::host::Host;
 use crate::upstream::permit::{HostLoad, RequestPermit, RetryHold};
 use crate::upstream::pool::{Ask, Connection, Refused};
+use crate::upstream::proxy_header::Origin;
 use crate::worker::Worker;
 
 /// A request on its way.
@@ -38,6 +39,8 @@ struct Journey<'a> {
     intake: Intake,
     to: &'a ir::Forward,
     timing: Timing,
+    /// The client's connection, if endpoints are to hear of it.
+    origin: Option<Origin>,
     /// Ids of the hosts that were tried.
     tried: SmallVec<[u64; 4]>,
 }
@@ -85,6 +88,7 @@ pub(super) async fn forward(
         intake,
         to,
         timing,
+        origin: cluster.spec.proxy_protocol.map(|_| live.conn.origin()),
         tried: SmallVec::new(),
     };
     let answered = journey.run(live, permit).await;
@@ -197,25 +201,20 @@ impl Journey<'_> {
     ) -> Result<Result<Answered, Missed>, Expired> {
         let body = self.intake.body.attempt();
         let trace = (live.exchange.trace(), span);
-        let protocol = self.cluster.spec.protocol;
-        let Some(request) = outgoing::request(&self.intake, protocol, body, trace) else {
+        let Some(request) = outgoing::request(&self.intake, &self.cluster, body, trace) else {
             return Ok(Err(Missed::Unsendable));
         };
-        let ask = Ask {
-            worker: &self.worker,
-            cluster: &self.cluster,
-            careful: !self.intake.head.method.is_safe(),
-        };
-        let pool = self
-            .worker
-            .pools
-            .of(host, &self.cluster, self.worker.shared.clock);
+        let ask = ask(&self.worker, &self.cluster, &self.intake, self.origin);
+        let pool = self.worker.pools.of(host, ask);
         let sending = async {
             let mut request = request;
             loop {
                 let mut connection = match pool.acquire(ask).await {
                     Ok(connection) => connection,
                     Err(Refused::Connect) => return Err(Missed::Failed(Outcome::ConnectFailure)),
+                    Err(Refused::Tls(failure)) => {
+                        return Err(Missed::Failed(Outcome::TlsFailure(failure)));
+                    }
                     Err(Refused::Overflow) => return Err(Missed::Overflow),
                 };
                 let reused = connection.is_reused();
@@ -253,9 +252,8 @@ impl Journey<'_> {
     }
 
     fn lease(&self, host: &Arc<Host>, connection: Connection) -> Lease {
-        let clock = self.worker.shared.clock;
-        let pool = self.worker.pools.of(host, &self.cluster, clock);
-        Lease::new(pool, connection)
+        let ask = ask(&self.worker, &self.cluster, &self.intake, self.origin);
+        Lease::new(self.worker.pools.of(host, ask), connection)
     }
 
     /// What ran out. A host that made the request wait until its end is treated
@@ -315,6 +313,21 @@ impl Journey<'_> {
         let leftover = leftover.ok_or(ProxyError::Upstream(Outcome::BadResponse))?;
         let idle = live.listener.spec.timeouts.stream_idle;
         Ok(Answer::switched(&response, (leftover, held), idle))
+    }
+}
+
+/// What a request asks of the pool of any host.
+fn ask<'a>(
+    worker: &'a Rc<Worker>,
+    cluster: &'a Cluster,
+    intake: &Intake,
+    origin: Option<Origin>,
+) -> Ask<'a> {
+    Ask {
+        worker,
+        cluster,
+        careful: !intake.head.method.is_safe(),
+        origin,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::proxy::intake::Intake;
 use crate::runtime::snapshot::Route;
 use crate::telemetry::trace::TraceContext;
 use crate::upstream::body::AttemptBody;
+use crate::upstream::cluster::Cluster;
 
 /// How clients reach this proxy. Certificates are not its business.
 pub(super) const SCHEME: &str = "http";
@@ -81,7 +82,7 @@ fn field(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
 /// cannot stand in a request.
 pub(super) fn request(
     intake: &Intake,
-    protocol: ir::UpstreamProtocol,
+    cluster: &Cluster,
     body: AttemptBody,
     trace: (&TraceContext, u64),
 ) -> Option<Request<AttemptBody>> {
@@ -89,7 +90,7 @@ pub(super) fn request(
     let mut headers = head.headers.clone();
     name_trace(&mut headers, trace);
     let mut uri = Uri::builder().path_and_query(head.target.as_str());
-    let version = match protocol {
+    let version = match cluster.spec.protocol {
         ir::UpstreamProtocol::Http1 => {
             headers.insert(HOST, HeaderValue::from_str(&head.authority).ok()?);
             frame(&mut headers, intake);
@@ -97,7 +98,10 @@ pub(super) fn request(
         }
         ir::UpstreamProtocol::Http2 => {
             headers.remove(HOST);
-            uri = uri.scheme(SCHEME).authority(head.authority.as_str());
+            // What the connection is: endpoints may refuse a request for `http`
+            // that comes under TLS (RFC 9110, section 7.4).
+            let scheme = cluster.tls.as_ref().map_or("http", |_| "https");
+            uri = uri.scheme(scheme).authority(head.authority.as_str());
             Version::HTTP_2
         }
     };

@@ -46,7 +46,7 @@ fn status_holds(condition: RetryCondition, status: u16, policy: &RetryPolicy) ->
 fn local_holds(condition: RetryCondition, outcome: Outcome) -> bool {
     let never_sent = matches!(
         outcome,
-        Outcome::ConnectFailure | Outcome::Reset { unsent: true }
+        Outcome::ConnectFailure | Outcome::TlsFailure(_) | Outcome::Reset { unsent: true }
     );
     match condition {
         RetryCondition::FiveXx | RetryCondition::GatewayError | RetryCondition::Reset => true,

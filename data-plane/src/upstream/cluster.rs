@@ -9,6 +9,7 @@ use evenkeel_shared::ir;
 use parking_lot::Mutex;
 
 use crate::balance::Balancer;
+use crate::outcome::TLS_FAILURES;
 use crate::retry::Budget;
 use crate::telemetry::counters::Sharded;
 use crate::tls::BackTls;
@@ -83,6 +84,9 @@ pub struct ClusterCounts {
     pub no_host: AtomicU64,
     /// Attempts that took longer than the time of one attempt.
     pub per_try_timeouts: AtomicU64,
+    /// Connections on which TLS did not come about, by the place of the
+    /// [`TlsFailure`](crate::outcome::TlsFailure).
+    pub tls_failures: [AtomicU64; TLS_FAILURES],
 }
 
 /// A cluster as it lives in the process. What is shared stays the same when its

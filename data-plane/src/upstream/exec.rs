@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
 
-use crate::worker::Worker;
+use crate::worker::{KeepAlive, Worker};
 
 /// Runs a task; a panic ends the task and is counted, and the worker lives on.
 /// Guards give back what the task held.
@@ -27,6 +27,11 @@ impl LocalExec {
     /// For the tasks of a worker's connections.
     pub(crate) fn new(worker: Rc<Worker>) -> Self {
         Self { worker }
+    }
+
+    /// How the process looks after its HTTP/2 connections.
+    pub(crate) fn keep_alive(&self) -> KeepAlive {
+        self.worker.shared.settings.keep_alive
     }
 }
 

@@ -7,6 +7,7 @@ use hyper::client::conn::TrySendError;
 
 use crate::outcome::Outcome;
 use crate::upstream::body::AttemptBody;
+use crate::upstream::wire::Wire;
 
 /// An attempt for which no response came.
 #[derive(Debug)]
@@ -17,10 +18,14 @@ pub(crate) struct Failure {
     pub(crate) unsent: Option<Request<AttemptBody>>,
 }
 
-impl From<TrySendError<Request<AttemptBody>>> for Failure {
-    fn from(mut error: TrySendError<Request<AttemptBody>>) -> Self {
+impl Failure {
+    /// What an error says of an attempt on a wire.
+    pub(crate) fn of(mut error: TrySendError<Request<AttemptBody>>, wire: &Wire) -> Self {
         let unsent = error.take_message();
-        let outcome = classify(&error.into_error(), unsent.is_some());
+        let outcome = match wire.refusal() {
+            Some(refusal) => Outcome::TlsFailure(refusal),
+            None => classify(&error.into_error(), unsent.is_some()),
+        };
         Self { outcome, unsent }
     }
 }

@@ -113,7 +113,7 @@ impl Http1 {
         self.wire.expect_head();
         let response = self.sender.try_send_request(request).await;
         self.wire.head_came();
-        response.map_err(Failure::from)
+        response.map_err(|error| Failure::of(error, &self.wire))
     }
 
     /// The socket, after a response that switches protocols.

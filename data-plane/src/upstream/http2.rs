@@ -36,6 +36,7 @@ type Protocol = Rc<RefCell<Option<Connection<TokioIo<Wire>, AttemptBody, LocalEx
 #[derive(Debug)]
 pub(crate) struct Http2 {
     sender: SendRequest<AttemptBody>,
+    wire: Wire,
     protocol: Protocol,
     active: Cell<u32>,
     used: Cell<u32>,
@@ -51,18 +52,22 @@ impl Http2 {
         tasks: LocalExec,
         now: Tick,
     ) -> hyper::Result<Rc<Self>> {
+        let keep_alive = tasks.keep_alive();
         let (sender, connection) = Builder::new(tasks)
             .timer(TokioTimer::new())
             .max_header_list_size(HEAD_BYTES)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
-            .handshake(TokioIo::new(wire))
+            .keep_alive_interval(keep_alive.interval)
+            .keep_alive_timeout(keep_alive.timeout)
+            .handshake(TokioIo::new(wire.clone()))
             .await?;
         let protocol = Rc::new(RefCell::new(Some(connection)));
         tokio::task::spawn_local(drive(Rc::clone(&protocol)));
         Ok(Rc::new(Self {
             sender,
+            wire,
             protocol,
             active: Cell::new(0),
             used: Cell::new(0),
@@ -141,10 +146,8 @@ impl Stream {
         request: Request<AttemptBody>,
     ) -> Result<Response<Incoming>, Failure> {
         let mut sender = self.connection.sender.clone();
-        sender
-            .try_send_request(request)
-            .await
-            .map_err(Failure::from)
+        let response = sender.try_send_request(request).await;
+        response.map_err(|error| Failure::of(error, &self.connection.wire))
     }
 }
 

@@ -11,23 +11,27 @@
 //! others wait.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use evenkeel_shared::ir;
-use rapidhash::fast::RandomState;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::outcome::TlsFailure;
 use crate::tick::Tick;
+use crate::tls::BackTls;
 use crate::upstream::cluster::{Cluster, Gauges};
+use crate::upstream::dial::Dial;
 use crate::upstream::host::Host;
 use crate::upstream::http1::Http1;
 use crate::upstream::http2::{Http2, Stream};
 use crate::upstream::permit::{ConnectionPermit, PendingPermit};
+use crate::upstream::proxy_header::Origin;
 use crate::upstream::wire::Wire;
 use crate::worker::Worker;
 
@@ -37,11 +41,17 @@ mod shared;
 /// other workers wait for one.
 const MOST_HANDOVERS: u32 = 16;
 
+/// How long a connection that only one client may use is kept at most without a
+/// request: the client may be gone.
+const PRIVATE_IDLE: Duration = Duration::from_mins(1);
+
 /// Why there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// None came about: refused, unreachable, or too slow.
     Connect,
+    /// One came about, but TLS on it did not.
+    Tls(TlsFailure),
     /// Too many wait for one, or it took too long.
     Overflow,
 }
@@ -75,46 +85,20 @@ pub(crate) struct Ask<'a> {
     pub(crate) cluster: &'a Cluster,
     /// Whether the request must not meet an endpoint that closes just now.
     pub(crate) careful: bool,
+    /// For whom, if endpoints are told so; then nobody else may have the
+    /// connection.
+    pub(crate) origin: Option<Origin>,
 }
 
-/// The pools of one worker, by host.
-#[derive(Debug, Default)]
-pub(crate) struct Pools {
-    hosts: RefCell<HashMap<u64, Rc<HostPool>, RandomState>>,
-}
-
-impl Pools {
-    /// The pool of a host.
-    pub(crate) fn of(&self, host: &Arc<Host>, cluster: &Cluster, clock: Clock) -> Rc<HostPool> {
-        let mut hosts = self.hosts.borrow_mut();
-        let pool = hosts
-            .entry(host.id)
-            .or_insert_with(|| Rc::new(HostPool::new(host, cluster, clock)));
-        Rc::clone(pool)
-    }
-
-    /// Closes connections that have been idle for too long or whose host has
-    /// left, and forgets pools without connections.
-    pub(crate) fn sweep(&self, now: Tick) {
-        self.hosts.borrow_mut().retain(|_, pool| {
-            pool.sweep(now);
-            // A request in progress still holds the pool it will return to.
-            Rc::strong_count(pool) > 1 || !pool.is_empty()
-        });
-    }
-
-    /// Closes idle connections that requests of other workers wait for.
-    pub(crate) fn give_up(&self) {
-        for pool in self.hosts.borrow().values() {
-            pool.give_up();
-        }
-    }
-}
-
-/// The connections of one worker to one host.
+/// The connections of one worker to one host, under the same settings of TLS and
+/// on behalf of the same client, if endpoints are told.
 #[derive(Debug)]
 pub(crate) struct HostPool {
     host: Arc<Host>,
+    /// TLS settings; gone when no cluster has them any more.
+    tls: Option<Weak<BackTls>>,
+    /// Whether only one client's requests may use it.
+    private: bool,
     gauges: Arc<Gauges>,
     clock: Clock,
     /// As the cluster of the latest request has it.
@@ -130,11 +114,15 @@ pub(crate) struct HostPool {
 }
 
 impl HostPool {
-    fn new(host: &Arc<Host>, cluster: &Cluster, clock: Clock) -> Self {
+    /// For the host and all that keeps its connections apart from others.
+    pub(super) fn new(host: &Arc<Host>, ask: Ask<'_>) -> Self {
+        let cluster = ask.cluster;
         Self {
             host: Arc::clone(host),
+            tls: cluster.tls.as_ref().map(Arc::downgrade),
+            private: ask.origin.is_some(),
             gauges: Arc::clone(&cluster.gauges),
-            clock,
+            clock: ask.worker.shared.clock,
             settings: Cell::new(cluster.spec.connection),
             cluster_limit: Cell::new(cluster.spec.breakers.connections),
             idle: RefCell::default(),
@@ -249,7 +237,7 @@ impl HostPool {
     fn put(&self, mut connection: Http1) {
         let most = self.settings.get().max_requests;
         let spent = most.is_some_and(|most| connection.used >= most);
-        if spent || self.host.shared.retired.load(Ordering::Acquire) || self.others_turn() {
+        if spent || self.is_retired() || self.others_turn() {
             return;
         }
         while let Some(next) = self.queue.borrow_mut().pop_front() {
@@ -283,15 +271,29 @@ impl HostPool {
         u32::try_from(open).unwrap_or(u32::MAX)
     }
 
-    fn is_empty(&self) -> bool {
+    /// Whether nobody will ask for its connections again: its host has left, or
+    /// its settings of TLS have.
+    fn is_retired(&self) -> bool {
+        let left = self.host.shared.retired.load(Ordering::Acquire);
+        left || self.tls.as_ref().is_some_and(|tls| tls.strong_count() == 0)
+    }
+
+    /// Whether there are no connections.
+    pub(super) fn is_empty(&self) -> bool {
         self.idle.borrow().is_empty() && self.shared.borrow().is_empty()
     }
 
-    fn sweep(&self, now: Tick) {
-        let retired = self.host.shared.retired.load(Ordering::Acquire);
+    /// Closes what is idle for too long, or of no use any more.
+    pub(super) fn sweep(&self, now: Tick) {
+        let retired = self.is_retired();
         let settings = self.settings.get();
         let most = settings.max_requests;
-        let limit = settings.idle_timeout;
+        let limit = if self.private {
+            let limit = settings.idle_timeout.unwrap_or(PRIVATE_IDLE);
+            Some(limit.min(PRIVATE_IDLE))
+        } else {
+            settings.idle_timeout
+        };
         let too_old = |since: Tick| limit.is_some_and(|limit| now.since(since) >= limit);
         self.idle.borrow_mut().retain(|connection| {
             !retired && !connection.is_closed() && !too_old(connection.idle_since)
@@ -306,14 +308,17 @@ impl HostPool {
 
     /// Closes as many idle connections as other requests wait: for this host,
     /// or for any host of a cluster that has all the connections it may have.
-    fn give_up(&self) {
-        let for_host = self.host.shared.waiting.load(Ordering::Acquire);
-        let full = self.gauges.connections.load(Ordering::Acquire) >= self.cluster_limit.get();
-        let for_cluster = if full {
-            self.gauges.pending.load(Ordering::Acquire)
-        } else {
-            0
+    pub(super) fn give_up(&self) {
+        // What is free already need not be given up; so pools of one host do not
+        // all close the same number.
+        let short = |waiting: &AtomicU32, open: &AtomicU32, most: u32| {
+            let free = most.saturating_sub(open.load(Ordering::Acquire));
+            waiting.load(Ordering::Acquire).saturating_sub(free)
         };
+        let (host, all) = (&self.host.shared, &self.gauges);
+        let most = self.settings.get().max.unwrap_or(u32::MAX);
+        let for_host = short(&host.waiting, &host.connections, most);
+        let for_cluster = short(&all.pending, &all.connections, self.cluster_limit.get());
         let wanted = for_host
             .max(for_cluster)
             .saturating_sub(self.waiting_here());
@@ -336,11 +341,9 @@ fn enqueue<T>(queue: &RefCell<VecDeque<oneshot::Sender<T>>>, last: oneshot::Send
 }
 
 async fn connect(host: &Host, ask: Ask<'_>) -> Result<Wire, Refused> {
-    let limit = ask.cluster.spec.connection.connect_timeout;
-    let wire = tokio::time::timeout(limit, Wire::connect(host.address)).await;
-    let wire = wire.ok().and_then(Result::ok);
-    count_connect(host, ask.worker.index, wire.is_some());
-    wire.ok_or(Refused::Connect)
+    let wire = Dial::new(host, ask).connect().await;
+    count_connect(host, ask.worker.index, wire.is_ok());
+    wire
 }
 
 fn count_connect(host: &Host, worker: usize, connected: bool) {

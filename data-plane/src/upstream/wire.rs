@@ -1,11 +1,10 @@
-//! The socket of a connection to an endpoint. hyper reads and writes it; the
-//! pool may look whether it is still alive, and how much came before the head of
+//! The socket of a connection to an endpoint, with or without TLS. hyper reads
+//! and writes it; the pool may look whether it is still alive, and how much came before the head of
 //! a response is bounded.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -13,6 +12,9 @@ use std::task::{Context, Poll};
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::outcome::TlsFailure;
+use crate::upstream::secured::Secured;
 
 /// Most bytes that an endpoint may send before the head of its response is
 /// complete. hyper bounds the head itself; this bounds a flood of `1xx`
@@ -25,20 +27,43 @@ pub(crate) struct Wire(Rc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    stream: RefCell<TcpStream>,
+    link: RefCell<Link>,
     /// Bytes that may still come before the head; `None` once it is there.
     head_bytes: Cell<Option<usize>>,
 }
 
+/// What bytes go through.
+#[derive(Debug)]
+enum Link {
+    Plain(TcpStream),
+    Tls(Box<Secured>),
+}
+
 impl Wire {
-    /// Opens a connection.
-    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self(Rc::new(Inner {
-            stream: RefCell::new(stream),
+    /// In the clear.
+    pub(crate) fn plain(stream: TcpStream) -> Self {
+        Self::over(Link::Plain(stream))
+    }
+
+    /// Under TLS.
+    pub(crate) fn secured(secured: Secured) -> Self {
+        Self::over(Link::Tls(Box::new(secured)))
+    }
+
+    fn over(link: Link) -> Self {
+        Self(Rc::new(Inner {
+            link: RefCell::new(link),
             head_bytes: Cell::new(None),
-        })))
+        }))
+    }
+
+    /// What the endpoint had against our side of TLS, if that ended the
+    /// connection. The endpoint has processed nothing.
+    pub(crate) fn refusal(&self) -> Option<TlsFailure> {
+        match &*self.0.link.borrow() {
+            Link::Plain(_) => None,
+            Link::Tls(secured) => secured.refusal(),
+        }
     }
 
     /// Begins to count bytes before the head of a response.
@@ -56,15 +81,9 @@ impl Wire {
     /// the event queue has told of it; `careful` asks the system anyway, for a
     /// request that must not be lost to an endpoint that closes just now.
     pub(crate) fn is_quiet(&self, careful: bool) -> bool {
-        let stream = self.0.stream.borrow();
-        let told = stream.ready(Interest::READABLE).now_or_never().is_some();
-        if !told && !careful {
-            return true;
-        }
-        let mut byte = [MaybeUninit::uninit()];
-        match socket2::SockRef::from(&*stream).peek(&mut byte) {
-            Ok(_) => false,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        match &mut *self.0.link.borrow_mut() {
+            Link::Plain(stream) => is_quiet(stream, careful),
+            Link::Tls(secured) => secured.is_quiet(careful),
         }
     }
 
@@ -80,6 +99,19 @@ impl Wire {
     }
 }
 
+/// Whether nothing has come on a socket in the clear.
+fn is_quiet(stream: &TcpStream, careful: bool) -> bool {
+    let told = stream.ready(Interest::READABLE).now_or_never().is_some();
+    if !told && !careful {
+        return true;
+    }
+    let mut byte = [MaybeUninit::uninit()];
+    match socket2::SockRef::from(stream).peek(&mut byte) {
+        Ok(_) => false,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -87,7 +119,10 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut *self.0.stream.borrow_mut()).poll_read(cx, buffer);
+        let polled = match &mut *self.0.link.borrow_mut() {
+            Link::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Link::Tls(secured) => Pin::new(&mut **secured).poll_read(cx, buffer),
+        };
         self.count(buffer.filled().len() - before)?;
         polled
     }
@@ -99,7 +134,10 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.stream.borrow_mut()).poll_write(cx, bytes)
+        match &mut *self.0.link.borrow_mut() {
+            Link::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Link::Tls(secured) => Pin::new(&mut **secured).poll_write(cx, bytes),
+        }
     }
 
     fn poll_write_vectored(
@@ -107,18 +145,30 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.stream.borrow_mut()).poll_write_vectored(cx, pieces)
+        match &mut *self.0.link.borrow_mut() {
+            Link::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Link::Tls(secured) => Pin::new(&mut **secured).poll_write_vectored(cx, pieces),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.stream.borrow().is_write_vectored()
+        match &*self.0.link.borrow() {
+            Link::Plain(stream) => stream.is_write_vectored(),
+            Link::Tls(secured) => secured.is_write_vectored(),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.stream.borrow_mut()).poll_flush(cx)
+        match &mut *self.0.link.borrow_mut() {
+            Link::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Link::Tls(secured) => Pin::new(&mut **secured).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.stream.borrow_mut()).poll_shutdown(cx)
+        match &mut *self.0.link.borrow_mut() {
+            Link::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Link::Tls(secured) => Pin::new(&mut **secured).poll_shutdown(cx),
+        }
     }
 }

@@ -94,7 +94,10 @@ fn as_status(outcome: Outcome) -> u16 {
         } => grpc_as_http(code),
         Outcome::Response { status, .. } => status,
         Outcome::BadResponse => 502,
-        Outcome::ConnectFailure | Outcome::RefusedStream | Outcome::Reset { .. } => 503,
+        Outcome::ConnectFailure
+        | Outcome::TlsFailure(_)
+        | Outcome::RefusedStream
+        | Outcome::Reset { .. } => 503,
         Outcome::PerTryTimeout => 504,
     }
 }

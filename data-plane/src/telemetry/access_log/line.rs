@@ -116,6 +116,7 @@ pub(crate) fn failure_label(outcome: Option<Outcome>) -> Option<&'static str> {
     match outcome {
         Some(Outcome::Response { .. }) => None,
         Some(Outcome::ConnectFailure) => Some("connect_failure"),
+        Some(Outcome::TlsFailure(failure)) => Some(failure.error()),
         Some(Outcome::RefusedStream) => Some("refused_stream"),
         Some(Outcome::Reset { unsent: true }) => Some("reset_before_request"),
         Some(Outcome::Reset { unsent: false }) => Some("reset"),

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Kind, Metric, Moment, Samples, level, read};
+use crate::outcome::TlsFailure;
 use crate::runtime::membership::cause_label;
 use crate::upstream::cluster::{Cluster, ClusterCounts};
 use crate::upstream::host::Host;
@@ -54,6 +55,23 @@ pub(super) const METRICS: &[Metric] = &[
         labels: &["cluster"],
         help: "Attempts that took too long",
         read: |moment, out| counters(moment, out, |counts| read(&counts.per_try_timeouts)),
+    },
+    Metric {
+        name: "evenkeel_upstream_tls_failures",
+        kind: Kind::Counter,
+        labels: &["cluster", "reason"],
+        help: "Connections to the cluster's hosts on which TLS did not come about",
+        read: |moment, out| {
+            each_cluster(moment, |name, cluster| {
+                for failure in TlsFailure::all() {
+                    let place = failure.place();
+                    let count = cluster.counts.sum(|c| read(&c.tls_failures[place]));
+                    if count > 0 {
+                        out.count(&[name, failure.label()], count);
+                    }
+                }
+            });
+        },
     },
     Metric {
         name: "evenkeel_cluster_requests_open",

@@ -7,10 +7,11 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{Ask, HostPool, Refused, count_connect, enqueue};
+use crate::upstream::dial::Dial;
 use crate::upstream::exec::LocalExec;
 use crate::upstream::http2::{Http2, Stream};
 use crate::upstream::permit::{ConnectionPermit, PendingPermit};
-use crate::upstream::wire::Wire;
+use crate::worker::Worker;
 
 impl HostPool {
     /// A stream of a connection that has room, or of a new one.
@@ -63,17 +64,12 @@ impl HostPool {
         self.connecting.set(true);
         let pool = Rc::clone(self);
         let worker = Rc::clone(ask.worker);
-        let limit = ask.cluster.spec.connection.connect_timeout;
+        let dial = Dial::new(&self.host, ask);
         tokio::task::spawn_local(async move {
-            let connected = tokio::time::timeout(limit, async {
-                let wire = Wire::connect(pool.host.address).await.ok()?;
-                let tasks = LocalExec::new(Rc::clone(&worker));
-                Http2::start(wire, permit, tasks, pool.now()).await.ok()
-            });
-            let connected = connected.await.ok().flatten();
-            count_connect(&pool.host, worker.index, connected.is_some());
+            let connected = pool.start_shared(dial, permit, &worker).await;
+            count_connect(&pool.host, worker.index, connected.is_ok());
             pool.connecting.set(false);
-            let ready = connected.as_ref().map(|_| ()).ok_or(Refused::Connect);
+            let ready = connected.as_ref().map(|_| ()).map_err(|refused| *refused);
             pool.shared.borrow_mut().extend(connected);
             let waiting = std::mem::take(&mut *pool.stream_queue.borrow_mut());
             for waiter in waiting {
@@ -81,6 +77,18 @@ impl HostPool {
                 let _ = waiter.send(ready);
             }
         });
+    }
+
+    async fn start_shared(
+        &self,
+        dial: Dial,
+        permit: ConnectionPermit,
+        worker: &Rc<Worker>,
+    ) -> Result<Rc<Http2>, Refused> {
+        let wire = dial.connect().await?;
+        let tasks = LocalExec::new(Rc::clone(worker));
+        let started = Http2::start(wire, permit, tasks, self.now()).await;
+        started.map_err(|_| Refused::Connect)
     }
 
     /// A stream has ended: the next that waits may try.
