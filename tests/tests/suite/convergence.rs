@@ -169,7 +169,7 @@ impl Game {
             Some((&self.config, &self.snapshot)),
         );
         self.config = config;
-        let view = self.snapshot.view(&NodeIdentity::default());
+        let view = self.snapshot.view(&NodeIdentity::default(), None).unwrap();
         if let Some(stream) = &mut self.stream {
             stream.server.on_snapshot(revision, view);
         }
@@ -190,7 +190,7 @@ impl Game {
             return;
         }
         let mut server = Subscription::open(self.now);
-        let view = self.snapshot.view(&NodeIdentity::default());
+        let view = self.snapshot.view(&NodeIdentity::default(), None).unwrap();
         server.on_snapshot(self.snapshot.revision, view);
         self.stream = Some(Stream {
             server,
@@ -298,7 +298,7 @@ fn held(session: &Session) -> BTreeMap<(ResourceType, String), String> {
 
 /// Names and versions of what it should hold.
 fn wanted(snapshot: &Snapshot) -> BTreeMap<(ResourceType, String), String> {
-    let view = snapshot.view(&NodeIdentity::default());
+    let view = snapshot.view(&NodeIdentity::default(), None).unwrap();
     view.resources
         .iter()
         .flat_map(|(kind, encodings)| {
