@@ -90,8 +90,8 @@ async fn serve(
     let limited = limit(live, &intake, route)?;
     let answer = match &route.spec.action {
         ir::Action::Redirect(redirect) => {
-            let covered = (found.matched, listener.front.spec.trusted_hops);
-            answer::redirect(redirect, &intake.head, covered)
+            let request = (found.matched, intake.scheme);
+            answer::redirect(redirect, &intake.head, request)
         }
         ir::Action::Respond(respond) => answer::respond(respond),
         ir::Action::Forward(to) => {

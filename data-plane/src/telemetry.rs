@@ -5,6 +5,7 @@ pub mod access_log;
 pub mod counters;
 pub(crate) mod exchange;
 pub mod export;
+pub mod handshakes;
 pub mod metrics;
 pub mod record;
 pub mod sink;

@@ -4,12 +4,88 @@
 //! sees; so only what our own proxies added, counted from the right, can be
 //! believed. Upstreams often believe the leftmost address. So what we send on
 //! begins with the client we believe in: what stands left of it is taken away.
+//!
+//! A listener has a number of trusted hops, and may name the addresses they
+//! come from. The rule for a request:
+//!
+//! * It is believed if the number is not 0 and the connection's other end is
+//!   one of the addresses (or there are none). The other end is whom the PROXY
+//!   protocol names, where that is spoken.
+//! * A believed request says its client by `X-Forwarded-For`, and the scheme and
+//!   host that were asked for by `X-Forwarded-Proto` and `-Host`. Whatever else
+//!   is in such fields passes as the trusted proxy left it.
+//! * Of any other request nothing of the kind reaches routes, limits or
+//!   upstreams: `X-Forwarded-For`, `-Proto` and `-Host` are written anew; the
+//!   rest of `X-Forwarded-*`, `Forwarded` and `X-Real-IP` is taken away.
+//! * `X-Forwarded-Client-Cert` is never believed. It is what this proxy itself
+//!   verified, or it is not there.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+use evenkeel_shared::tls::Identity;
+use ipnet::IpNet;
 use smallvec::SmallVec;
 
 use crate::head::Head;
+
+/// `X-Forwarded-Client-Cert`, in lower case.
+pub const CLIENT_CERT: &str = "x-forwarded-client-cert";
+
+/// How many hops of a request are believed: `trusted_hops`, if it comes from one
+/// of the addresses or there are none, else 0.
+pub fn believed_hops(trusted_hops: u32, trusted_addresses: &[IpNet], peer: IpAddr) -> u32 {
+    let peer = peer.to_canonical();
+    let trusted = trusted_addresses.is_empty()
+        || trusted_addresses
+            .iter()
+            .any(|network| network.contains(&peer));
+    if trusted { trusted_hops } else { 0 }
+}
+
+/// Whether a field of this name (in lower case) says where a request came from,
+/// and is taken away if it is not believed.
+pub fn is_forwarding(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip")
+}
+
+/// Value of `X-Forwarded-Client-Cert` for a client's certificate, in Envoy's
+/// form: `Hash=…;Subject="…";URI=…;DNS=…`, with as many of the last two as it
+/// has names. Its length is bounded by that of a certificate in a handshake.
+pub fn x_forwarded_client_cert(identity: &Identity) -> String {
+    let mut text = format!("Hash={};Subject=", identity.fingerprint);
+    quote(&mut text, &identity.subject);
+    let uris = identity.uris.iter().map(|uri| (";URI=", uri));
+    let dns = identity.dns.iter().map(|dns| (";DNS=", dns));
+    for (key, name) in uris.chain(dns) {
+        text.push_str(key);
+        let plain = |byte: u8| byte.is_ascii_graphic() && !b"\",;=\\".contains(&byte);
+        if name.bytes().all(plain) {
+            text.push_str(name);
+        } else {
+            quote(&mut text, name);
+        }
+    }
+    text
+}
+
+/// Adds a value in quotes. What would end them is escaped; what cannot stand in
+/// a field is written as RFC 4514 has it, a backslash and its hexadecimal.
+fn quote(text: &mut String, value: &str) {
+    text.push('"');
+    for byte in value.bytes() {
+        match byte {
+            b'"' | b'\\' => {
+                text.push('\\');
+                text.push(char::from(byte));
+            }
+            b' '..=b'~' => text.push(char::from(byte)),
+            // Writing to a string cannot fail.
+            _ => drop(write!(text, "\\\\{byte:02X}")),
+        }
+    }
+    text.push('"');
+}
 
 /// The client's address as far as it can be believed: the outermost of
 /// `trusted_hops` addresses, or, without hops or without as many addresses, the

@@ -3,7 +3,12 @@ use std::net::IpAddr;
 use evenkeel_shared::ir::{HeaderValue, PathRewrite, Redirect};
 use proptest::prelude::*;
 
-use super::forwarded::{client_address, x_forwarded_for, x_forwarded_host, x_forwarded_proto};
+use evenkeel_shared::tls::Identity;
+
+use super::forwarded::{
+    believed_hops, client_address, x_forwarded_client_cert, x_forwarded_for, x_forwarded_host,
+    x_forwarded_proto,
+};
 use super::hop::{is_hop_by_hop, named_by_connection};
 use super::*;
 use crate::head::Head;
@@ -185,6 +190,63 @@ fn a_trusted_proxy_is_believed_about_scheme_and_host() {
     let nonsense = request(&[("x-forwarded-proto", "ftp"), ("x-forwarded-host", "")]);
     assert_eq!(x_forwarded_proto(&nonsense, "http", 1), "http");
     assert_eq!(x_forwarded_host(&nonsense, 1), "shop.example");
+}
+
+#[test]
+fn hops_are_believed_from_the_addresses_of_the_listener_only() {
+    let networks = ["10.0.0.0/8", "2001:db8::/32"].map(|text| text.parse().unwrap());
+    assert_eq!(believed_hops(2, &[], ip("192.0.2.9")), 2);
+    assert_eq!(believed_hops(2, &networks, ip("192.0.2.9")), 0);
+    assert_eq!(believed_hops(2, &networks, ip("10.1.2.3")), 2);
+    assert_eq!(believed_hops(2, &networks, ip("::ffff:10.1.2.3")), 2);
+    assert_eq!(believed_hops(2, &networks, ip("2001:db8::1")), 2);
+    assert_eq!(believed_hops(0, &networks, ip("10.1.2.3")), 0);
+}
+
+fn identity(subject: &str, uris: &[&str], dns: &[&str]) -> Identity {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Identity {
+        uris: owned(uris),
+        dns: owned(dns),
+        addresses: Vec::new(),
+        subject: subject.to_owned(),
+        fingerprint: "ab12".to_owned(),
+        not_before: 0,
+        not_after: 0,
+    }
+}
+
+#[test]
+fn a_client_certificate_is_told_as_envoy_does() {
+    let all = identity(
+        "CN=cart, O=Shop",
+        &["spiffe://shop/cart", "spiffe://shop/old"],
+        &["cart.test", "*.cart.test"],
+    );
+    assert_eq!(
+        x_forwarded_client_cert(&all),
+        "Hash=ab12;Subject=\"CN=cart, O=Shop\";URI=spiffe://shop/cart;\
+         URI=spiffe://shop/old;DNS=cart.test;DNS=*.cart.test"
+    );
+    let bare = identity("", &[], &[]);
+    assert_eq!(x_forwarded_client_cert(&bare), "Hash=ab12;Subject=\"\"");
+}
+
+#[test]
+fn no_name_in_a_certificate_gets_out_of_its_quotes() {
+    let evil = identity(
+        "CN=\";URI=spiffe://bank,Hash=0\\",
+        &["spiffe://shop/a;b=c,d", "spiffe://shop/\""],
+        &["ü\r\nx: y"],
+    );
+    assert_eq!(
+        x_forwarded_client_cert(&evil),
+        concat!(
+            r#"Hash=ab12;Subject="CN=\";URI=spiffe://bank,Hash=0\\";"#,
+            r#"URI="spiffe://shop/a;b=c,d";URI="spiffe://shop/\"";"#,
+            r#"DNS="\\C3\\BC\\0D\\0Ax: y""#,
+        )
+    );
 }
 
 #[test]

@@ -12,9 +12,11 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::listen::accept::Phase;
+use crate::listen::handshake::Secured;
 use crate::listen::http1;
 use crate::listen::http2;
 use crate::listen::io::ClientIo;
+use crate::listen::opening::{self, Opened};
 use crate::listen::watch::{Alarm, Watch};
 use crate::proxy::tunnel::Tunnel;
 use crate::runtime::snapshot::{Front, Listener, Snapshot};
@@ -30,10 +32,12 @@ pub(crate) struct Conn {
     pub(crate) listener: Arc<Front>,
     /// Its listener with routes.
     pub(crate) latest: Latest,
-    /// The other end.
+    /// The other end, or whom its load balancer named as such.
     pub(crate) peer: SocketAddr,
     /// Where it reached us.
     pub(crate) local: SocketAddr,
+    /// What a handshake told; `None` in the clear.
+    pub(crate) secured: Option<Secured>,
     /// What it is doing.
     pub(crate) watch: Rc<Watch>,
     /// Set by the request that turns the connection into a tunnel.
@@ -53,6 +57,15 @@ impl Conn {
     pub(crate) fn current_listener(&self, snapshot: &Snapshot) -> Arc<Listener> {
         let current = snapshot.listeners.get(&self.listener.spec.name);
         self.latest.renewed(current)
+    }
+
+    /// How the client reached this proxy.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.secured.is_some() {
+            "https"
+        } else {
+            "http"
+        }
     }
 }
 
@@ -86,15 +99,25 @@ pub(crate) async fn serve(
     mut phase: watch::Receiver<Phase>,
 ) {
     let local = stream.local_addr().unwrap_or(listener.spec.address);
+    let counts = listener.counts.of(worker.index);
+    let Some(opened) = opening::open(&listener, counts, (stream, peer), &phase).await else {
+        return;
+    };
+    let Opened {
+        transport,
+        peer,
+        secured,
+    } = opened;
     let watch = Rc::new(Watch::new(worker.shared.clock));
     let mut alarm = Alarm::new(&watch, listener.spec.timeouts);
-    let mut io = ClientIo::new(stream, Rc::clone(&watch));
+    let mut io = ClientIo::new(transport, Rc::clone(&watch));
     let conn = Rc::new(Conn {
         worker,
         listener,
         latest,
         peer,
         local,
+        secured,
         watch,
         tunnel: RefCell::new(None),
     });
@@ -102,10 +125,12 @@ pub(crate) async fn serve(
         // Accepted from the queue of a listener that drains.
         conn.watch.drain();
     }
-    let http2 = match conn.listener.spec.protocol {
-        HttpProtocol::Http1 => false,
-        HttpProtocol::Http2 => true,
-        HttpProtocol::Auto => {
+    let http2 = match (conn.listener.spec.protocol, &conn.secured) {
+        (HttpProtocol::Http1, _) => false,
+        (HttpProtocol::Http2, _) => true,
+        // Who agreed on nothing speaks HTTP/1.1.
+        (HttpProtocol::Auto, Some(secured)) => secured.http2,
+        (HttpProtocol::Auto, None) => {
             let sniffed = tokio::select! {
                 sniffed = io.starts_with_preface() => sniffed.ok(),
                 _ = poll_fn(|cx| alarm.poll(&conn.watch, cx)) => None,

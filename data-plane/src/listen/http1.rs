@@ -103,8 +103,7 @@ pub(super) async fn serve(
         }
         End::Expired(Expiry::Header) => {
             count_answer(&conn);
-            // Best effort: the client may be gone.
-            let _ = io.stream().try_write(REQUEST_TIMEOUT);
+            io.offer(REQUEST_TIMEOUT).await;
             close(io, false).await;
         }
         End::Expired(Expiry::Idle) => close(io, false).await,
@@ -148,10 +147,12 @@ fn count_answer(conn: &Conn) {
 /// Closes in order: what was sent arrives. `malformed` is what was read last.
 async fn close(mut io: ClientIo, malformed: bool) {
     let more_may_come = malformed || io.is_within_request();
-    if io.shutdown().await.is_err() || !more_may_come {
+    let until = Instant::now() + LINGER;
+    // With TLS the client must take what is left, and the word of the end.
+    let closed = tokio::time::timeout_at(until, io.shutdown()).await;
+    if !matches!(closed, Ok(Ok(()))) || !more_may_come {
         return;
     }
-    let until = Instant::now() + LINGER;
     let mut buffer = vec![0; SMALLEST_BUFFER];
     let mut left = LINGER_BYTES;
     while let Ok(Ok(read)) = tokio::time::timeout_at(until, io.read(&mut buffer)).await {
@@ -165,5 +166,5 @@ async fn close(mut io: ClientIo, malformed: bool) {
 /// Closes so that the client sees a broken connection.
 fn reset(io: &ClientIo) {
     // If even this does not work, the close that follows will do.
-    let _ = socket2::SockRef::from(io.stream()).set_linger(Some(Duration::ZERO));
+    let _ = socket2::SockRef::from(io.socket()).set_linger(Some(Duration::ZERO));
 }

@@ -1,7 +1,8 @@
-//! A client's socket: what was read while its protocol was guessed comes first,
+//! A client's connection: what was read while its protocol was guessed comes first,
 //! and the connection's [`Watch`] hears of every byte, and of requests whose
 //! length is ambiguous.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,27 +13,28 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::listen::framing::Framing;
+use crate::listen::transport::Transport;
 use crate::listen::watch::Watch;
 
 /// What an HTTP/2 client sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A client's socket.
+/// A client's connection.
 #[derive(Debug)]
 pub(crate) struct ClientIo {
     first: Bytes,
-    stream: TcpStream,
+    transport: Transport,
     watch: Rc<Watch>,
     /// While requests of HTTP/1.1 are read.
     framing: Option<Framing>,
 }
 
 impl ClientIo {
-    /// A socket of which nothing was read.
-    pub(crate) fn new(stream: TcpStream, watch: Rc<Watch>) -> Self {
+    /// One of which nothing was read.
+    pub(super) fn new(transport: Transport, watch: Rc<Watch>) -> Self {
         Self {
             first: Bytes::new(),
-            stream,
+            transport,
             watch,
             framing: None,
         }
@@ -86,9 +88,19 @@ impl ClientIo {
         Ok(seen[..length] == PREFACE[..])
     }
 
+    /// Writes what is taken at once, and leaves the rest.
+    pub(super) async fn offer(&mut self, bytes: &[u8]) {
+        poll_fn(|cx| {
+            // Best effort: the client may be gone.
+            let _ = Pin::new(&mut self.transport).poll_write(cx, bytes);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     /// The socket.
-    pub(crate) fn stream(&self) -> &TcpStream {
-        &self.stream
+    pub(super) fn socket(&self) -> &TcpStream {
+        self.transport.socket()
     }
 }
 
@@ -106,7 +118,7 @@ impl AsyncRead for ClientIo {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let polled = Pin::new(&mut self.transport).poll_read(cx, buffer);
         if polled.is_ready() && buffer.filled().len() > before {
             self.watch.on_bytes();
             self.note(&buffer.filled()[before..]);
@@ -121,7 +133,7 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let polled = Pin::new(&mut self.transport).poll_write(cx, bytes);
         self.watch.on_write(polled.is_ready());
         polled
     }
@@ -131,20 +143,24 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        let polled = Pin::new(&mut self.transport).poll_write_vectored(cx, pieces);
         self.watch.on_write(polled.is_ready());
         polled
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.transport.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let polled = Pin::new(&mut self.transport).poll_flush(cx);
+        if self.transport.holds_back() {
+            self.watch.on_write(polled.is_ready());
+        }
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.transport).poll_shutdown(cx)
     }
 }

@@ -17,7 +17,7 @@ use crate::tick::Tick;
 
 /// How long a new connection may go on without a request while its listener
 /// drains: its first request may be on its way.
-const DRAIN_GRACE: Duration = Duration::from_secs(1);
+pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 /// How often a connection without a deadline is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);

@@ -12,12 +12,12 @@ use http::header::{
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
 
-use crate::filter::{Redirected, forwarded, redirect_location};
+use crate::filter::{Redirected, redirect_location};
 use crate::proxy::Live;
 use crate::proxy::body::{AnswerBody, Held, Lease, Streaming};
 use crate::proxy::error::LimitFields;
 use crate::proxy::hop;
-use crate::proxy::outgoing::{self, SCHEME};
+use crate::proxy::outgoing;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::view::View;
 use crate::telemetry::record::Reason;
@@ -41,16 +41,16 @@ enum Content {
 }
 
 /// What a redirecting route answers. `matched` is how much of the path the route
-/// covers, `hops` how many proxies in front are believed.
+/// covers, `scheme` how the client reached us.
 pub(super) fn redirect(
     redirect: &ir::Redirect,
     head: &View,
-    (matched, hops): (usize, u32),
+    (matched, scheme): (usize, &str),
 ) -> Answer {
     let location = redirect_location(
         redirect,
         &Redirected {
-            scheme: forwarded::x_forwarded_proto(head, SCHEME, hops),
+            scheme,
             authority: &head.authority,
             target: &head.target,
             matched,

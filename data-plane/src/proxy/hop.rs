@@ -4,6 +4,7 @@
 use http::HeaderMap;
 use http::header::{CONNECTION, HeaderName, HeaderValue, TE, UPGRADE};
 
+use crate::filter::forwarded::{CLIENT_CERT, is_forwarding};
 use crate::filter::hop::{is_hop_by_hop, named_by_connection};
 
 /// Fields that `Connection` may not name: without them the message would mean
@@ -40,6 +41,19 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Takes away what says where a request came from: a client's certificate in any
+/// case, everything else unless it is `believed`.
+pub(super) fn strip_forwarding(headers: &mut HeaderMap, believed: bool) {
+    let foreign = |name: &&HeaderName| {
+        let name = name.as_str();
+        (!believed && is_forwarding(name)) || name == CLIENT_CERT
+    };
+    let foreign: Vec<HeaderName> = headers.keys().filter(foreign).cloned().collect();
+    for name in foreign {
+        headers.remove(name);
     }
 }
 
@@ -96,6 +110,26 @@ mod tests {
         ]);
         strip(&mut fields);
         assert_eq!(fields, headers(&[("te", "trailers"), ("accept", "*/*")]));
+    }
+
+    #[test]
+    fn what_is_not_believed_of_where_a_request_came_from_does_not_pass() {
+        let all = [
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-port", "1"),
+            ("x-forwarded-prefix", "/"),
+            ("forwarded", "for=6.6.6.6"),
+            ("x-real-ip", "6.6.6.6"),
+            ("x-forwarded-client-cert", "Hash=0"),
+            ("accept", "*/*"),
+        ];
+        let mut fields = headers(&all);
+        strip_forwarding(&mut fields, false);
+        assert_eq!(fields, headers(&[("accept", "*/*")]));
+        let mut fields = headers(&all);
+        strip_forwarding(&mut fields, true);
+        assert_eq!(fields.len(), all.len() - 1);
+        assert!(!fields.contains_key(CLIENT_CERT));
     }
 
     #[test]

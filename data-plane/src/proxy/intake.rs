@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::header::{EXPECT, HOST, HeaderValue, USER_AGENT};
 use http::request::Parts;
@@ -33,6 +34,10 @@ pub(crate) struct Intake {
     pub(crate) body: Rc<Source>,
     /// The address that is believed to be the client's.
     pub(crate) client: IpAddr,
+    /// How many proxies in front of this one are believed.
+    pub(crate) hops: u32,
+    /// `http` or `https`, as the client used it.
+    pub(crate) scheme: &'static str,
     /// `x-request-id`.
     pub(crate) request_id: HeaderValue,
     /// The protocol it asks to switch to, if its listener allows that.
@@ -70,10 +75,15 @@ impl Intake {
             head.headers.remove(EXPECT);
         }
         let peer = live.conn.peer;
-        let hops = live.listener.spec.trusted_hops;
+        let spec = &live.listener.spec;
+        let hops = forwarded::believed_hops(spec.trusted_hops, &spec.trusted_addresses, peer.ip());
+        vouch(live, &mut head.headers, hops);
         let client = forwarded::client_address(&head, peer.ip(), hops);
-        let request_id = request_id(live, &head.headers);
+        let scheme = forwarded::x_forwarded_proto(&head, live.conn.scheme(), hops);
+        let request_id = request_id(live, &head.headers, hops);
         let trace = trace(live, &head);
+        let secured = live.conn.secured.as_ref();
+        let identity = secured.and_then(|secured| secured.client.as_ref());
         live.exchange.describe(trace, || Details {
             request_id: text(&request_id),
             client,
@@ -83,12 +93,16 @@ impl Intake {
             authority: head.authority.clone(),
             target: head.target.clone(),
             user_agent: head.headers.get(USER_AGENT).map(text),
+            tls_version: secured.map(|secured| secured.version),
+            client_identity: identity.map(|identity| Arc::clone(&identity.label)),
         });
         let body = Source::new(body, limits, live.conn.worker.shared.clock);
         Ok(Self {
             head,
             body,
             client,
+            hops,
+            scheme,
             request_id,
             upgrade,
         })
@@ -187,14 +201,24 @@ fn upgrade(live: &Live, parts: &Parts, body: &Incoming) -> Option<HeaderValue> {
     allowed.then(|| wanted.clone())
 }
 
+/// Leaves of what a request says of where it came from only what is believed,
+/// and says whose certificate was verified.
+fn vouch(live: &Live, headers: &mut HeaderMap, hops: u32) {
+    hop::strip_forwarding(headers, hops > 0);
+    let secured = live.conn.secured.as_ref();
+    if let Some(client) = secured.and_then(|secured| secured.client.as_ref()) {
+        headers.insert(forwarded::CLIENT_CERT, client.header.clone());
+    }
+}
+
 /// The id of a trusted hop, or a new one.
-fn request_id(live: &Live, headers: &HeaderMap) -> HeaderValue {
+fn request_id(live: &Live, headers: &HeaderMap, hops: u32) -> HeaderValue {
     let sane = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
         !bytes.is_empty() && bytes.len() <= LONGEST_ID && bytes.iter().all(u8::is_ascii_graphic)
     };
     let given = headers.get("x-request-id").filter(sane);
-    if let Some(given) = given.filter(|_| live.listener.spec.trusted_hops > 0) {
+    if let Some(given) = given.filter(|_| hops > 0) {
         return given.clone();
     }
     let random = live.conn.worker.wide_entropy().to_be_bytes();

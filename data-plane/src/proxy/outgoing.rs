@@ -16,9 +16,6 @@ use crate::telemetry::trace::TraceContext;
 use crate::upstream::body::AttemptBody;
 use crate::upstream::cluster::Cluster;
 
-/// How clients reach this proxy. Certificates are not its business.
-pub(super) const SCHEME: &str = "http";
-
 /// Changes the head of a request for the endpoint, as the route says.
 pub(super) fn rewrite(
     live: &Live,
@@ -26,15 +23,14 @@ pub(super) fn rewrite(
     route: &Route,
     (to, matched): (&ir::Forward, usize),
 ) {
-    let hops = live.listener.spec.trusted_hops;
+    let hops = intake.hops;
     let peer = live.conn.peer.ip();
     let head = &mut intake.head;
     let forwarded_for = forwarded::x_forwarded_for(head, peer, hops);
-    let proto = forwarded::x_forwarded_proto(head, SCHEME, hops).to_owned();
     let host = forwarded::x_forwarded_host(head, hops).to_owned();
     hop::strip(&mut head.headers);
     set(&mut head.headers, "x-forwarded-for", &forwarded_for);
-    set(&mut head.headers, "x-forwarded-proto", &proto);
+    set(&mut head.headers, "x-forwarded-proto", intake.scheme);
     set(&mut head.headers, "x-forwarded-host", &host);
     head.headers
         .insert("x-request-id", intake.request_id.clone());

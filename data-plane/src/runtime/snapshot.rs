@@ -13,6 +13,7 @@ use evenkeel_shared::names::{ClusterName, ListenerName};
 use crate::limit::Limiter;
 use crate::route::{Table, Weighted};
 use crate::telemetry::counters::Sharded;
+use crate::telemetry::handshakes::Handshakes;
 use crate::tls::FrontTls;
 use crate::upstream::cluster::Cluster;
 
@@ -55,6 +56,11 @@ pub struct ListenerCounts {
     pub connections: AtomicU64,
     /// Connections closed at once because there were too many.
     pub connections_refused: AtomicU64,
+    /// Connections closed because the header of the PROXY protocol was missing,
+    /// malformed or late.
+    pub proxy_protocol_failures: AtomicU64,
+    /// TLS handshakes.
+    pub handshakes: Handshakes,
     /// Connections open now; a worker adds and takes away only its own.
     pub connections_open: AtomicU64,
     /// Requests in progress now.

@@ -38,6 +38,10 @@ pub(crate) struct Details {
     pub(crate) target: String,
     /// `user-agent`, if any.
     pub(crate) user_agent: Option<String>,
+    /// `TLSv1.2` or `TLSv1.3`; `None` in the clear.
+    pub(crate) tls_version: Option<&'static str>,
+    /// Whose certificate the client showed.
+    pub(crate) client_identity: Option<Arc<str>>,
 }
 
 /// One request and its answer.
@@ -198,6 +202,8 @@ impl Exchange {
             authority: details.authority,
             target: details.target,
             user_agent: details.user_agent,
+            tls_version: details.tls_version,
+            client_identity: details.client_identity,
             started: self.started,
             took,
             status: self.status,

@@ -92,6 +92,10 @@ pub struct Record {
     pub target: String,
     /// `user-agent`, if any.
     pub user_agent: Option<String>,
+    /// `TLSv1.2` or `TLSv1.3`; `None` if the client spoke in the clear.
+    pub tls_version: Option<&'static str>,
+    /// The name in the client's certificate, if it showed one.
+    pub client_identity: Option<Arc<str>>,
     /// When the head was complete.
     pub started: Tick,
     /// Until the end of the answer.

@@ -66,7 +66,9 @@ pub fn refusal(error: &Error) -> &'static str {
         Error::InvalidCertificate(certificate) => certificate_refusal(certificate),
         Error::NoCertificatesPresented => "no_certificate",
         Error::PeerIncompatible(
-            Incompatible::Tls12NotOffered
+            // Who offers only 1.1 has no such extension, and that is seen first.
+            Incompatible::SignatureAlgorithmsExtensionRequired
+            | Incompatible::Tls12NotOffered
             | Incompatible::Tls12NotOfferedOrEnabled
             | Incompatible::Tls13RequiredForQuic
             | Incompatible::SupportedVersionsExtensionRequired

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use evenkeel_shared::ir;
 use evenkeel_shared::names::{AssignmentName, ClusterName, ListenerName, RouteTableName};
 use evenkeel_shared::units::Percent;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
@@ -18,8 +18,9 @@ use crate::clock::Clock;
 use crate::health::Trigger;
 use crate::runtime::build::Builder;
 use crate::runtime::membership::{HostIds, HostSource};
-use crate::runtime::snapshot::{Front, Snapshot};
+use crate::runtime::snapshot::{Front, Listener, Snapshot};
 use crate::telemetry::sink::Sink;
+use crate::tls::FrontTls;
 use crate::upstream::cluster::Cluster;
 use crate::worker::{Settings, WorkerShared, Workers};
 use crate::xds::state::{Active, ActiveCluster, ActiveListener};
@@ -33,6 +34,8 @@ pub(super) struct Plan {
     pub(super) settings: Settings,
     pub(super) listener: ir::Listener,
     pub(super) clusters: Vec<ir::Cluster>,
+    pub(super) tls: Option<Arc<FrontTls>>,
+    pub(super) sink: Sink,
 }
 
 impl Plan {
@@ -43,6 +46,8 @@ impl Plan {
             settings: Settings::default(),
             listener: listener(),
             clusters: vec![cluster(endpoints)],
+            tls: None,
+            sink: Sink::closed(),
         }
     }
 
@@ -92,6 +97,7 @@ pub(super) struct Proxy {
     pub(super) triggers: mpsc::Receiver<Trigger>,
     builder: Builder,
     plan: (ir::Listener, Vec<ir::Cluster>),
+    tls: Option<Arc<FrontTls>>,
 }
 
 pub(super) fn name() -> ListenerName {
@@ -107,8 +113,9 @@ impl Proxy {
         let mut builder = Builder::new(source, 7);
         let config = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         apply(&mut builder, &config, &plan.listener, &plan.clusters);
+        secure(&config, plan.tls.as_ref());
         let (tell, triggers) = mpsc::channel(16);
-        let sink = Arc::new(Sink::closed());
+        let sink = Arc::new(plan.sink);
         let clock = Clock::start();
         let mut shared = WorkerShared::new(plan.workers, Arc::clone(&config), clock, tell, sink);
         shared.settings = plan.settings;
@@ -128,6 +135,7 @@ impl Proxy {
             triggers,
             builder,
             plan: (plan.listener, plan.clusters),
+            tls: plan.tls,
         }
     }
 
@@ -139,8 +147,13 @@ impl Proxy {
     /// Puts other endpoints in force.
     pub(super) fn assign(&mut self, endpoints: &[SocketAddr]) {
         self.plan.1 = vec![cluster(endpoints)];
+        self.apply();
+    }
+
+    fn apply(&mut self) {
         let (listener, clusters) = &self.plan;
         apply(&mut self.builder, &self.shared.config, listener, clusters);
+        secure(&self.shared.config, self.tls.as_ref());
     }
 
     /// Puts other routes in force, which answer with this status.
@@ -151,8 +164,7 @@ impl Proxy {
                 body: "changed".into(),
             });
         }
-        let (listener, clusters) = &self.plan;
-        apply(&mut self.builder, &self.shared.config, listener, clusters);
+        self.apply();
     }
 
     pub(super) async fn client(&self) -> Peer {
@@ -196,6 +208,31 @@ fn apply(
     }
     let staged = builder.stage(&active, "1").unwrap();
     builder.commit(staged, config);
+}
+
+/// Puts TLS in front of all listeners.
+fn secure(config: &ArcSwap<Snapshot>, tls: Option<&Arc<FrontTls>>) {
+    let Some(tls) = tls else {
+        return;
+    };
+    let current = config.load();
+    let listeners = current.listeners.iter().map(|(name, listener)| {
+        let front = Front {
+            spec: listener.front.spec.clone(),
+            counts: Arc::clone(&listener.front.counts),
+            tls: Some(Arc::clone(tls)),
+        };
+        let secured = Listener {
+            front: Arc::new(front),
+            routes: Arc::clone(&listener.routes),
+        };
+        (name.clone(), Arc::new(secured))
+    });
+    config.store(Arc::new(Snapshot {
+        version: current.version.clone(),
+        listeners: listeners.collect(),
+        clusters: current.clusters.clone(),
+    }));
 }
 
 fn listener() -> ir::Listener {
@@ -315,14 +352,20 @@ pub(super) async fn until(what: impl Fn() -> bool) {
 }
 
 /// One end of a connection, byte by byte.
-pub(super) struct Peer {
-    pub(super) stream: TcpStream,
+pub(super) struct Peer<S = TcpStream> {
+    pub(super) stream: S,
     ahead: Vec<u8>,
 }
 
 impl Peer {
     pub(super) fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
+        Self::over(stream)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    pub(super) fn over(stream: S) -> Self {
         Self {
             stream,
             ahead: Vec::new(),
@@ -331,6 +374,7 @@ impl Peer {
 
     pub(super) async fn write(&mut self, text: &str) {
         soon(self.stream.write_all(text.as_bytes())).await.unwrap();
+        soon(self.stream.flush()).await.unwrap();
     }
 
     async fn more(&mut self) -> bool {

@@ -32,6 +32,10 @@ struct Line<'a> {
     client: std::net::IpAddr,
     peer: std::net::SocketAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
+    tls_version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_identity: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<String>,
@@ -76,6 +80,8 @@ pub fn render(record: &Record, begun: Timestamp) -> String {
         cluster: record.cluster.as_deref(),
         client: record.client,
         peer: record.peer,
+        tls_version: record.tls_version,
+        client_identity: record.client_identity.as_deref(),
         user_agent: record.user_agent.as_deref(),
         trace_id: trace
             .is_present()
@@ -190,6 +196,16 @@ mod tests {
             "\n"
         );
         assert_eq!(render(&record(), begun), expected);
+    }
+
+    #[test]
+    fn a_client_with_a_certificate_is_named() {
+        let mut record = record();
+        record.tls_version = Some("TLSv1.3");
+        record.client_identity = Some("spiffe://shop/cart".into());
+        let line = render(&record, Timestamp::UNIX_EPOCH);
+        let part = r#""tls_version":"TLSv1.3","client_identity":"spiffe://shop/cart""#;
+        assert!(line.contains(part), "{line}");
     }
 
     #[test]

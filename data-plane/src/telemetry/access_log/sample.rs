@@ -26,6 +26,8 @@ pub(crate) fn record() -> Record {
         authority: "shop.example".to_owned(),
         target: "/cart?\"q\"=1\n".to_owned(),
         user_agent: Some("curl/8".to_owned()),
+        tls_version: None,
+        client_identity: None,
         started: Tick(0),
         took: Duration::from_micros(12_345),
         status: 502,

@@ -50,7 +50,6 @@ pub(super) fn server(record: &Record, moments: &Moments) -> SpanData {
     };
     let mut attributes = vec![
         KeyValue::new(semconv::HTTP_REQUEST_METHOD, record.method.clone()),
-        KeyValue::new(semconv::URL_SCHEME, "http"),
         KeyValue::new(semconv::URL_PATH, path.to_owned()),
         KeyValue::new(semconv::SERVER_ADDRESS, record.authority.clone()),
         KeyValue::new(semconv::CLIENT_ADDRESS, record.client.to_string()),
@@ -72,6 +71,7 @@ pub(super) fn server(record: &Record, moments: &Moments) -> SpanData {
             .into_iter()
             .filter_map(|(key, value)| Some(KeyValue::new(key, value?.to_owned()))),
     );
+    attributes.extend(security(record));
     if record.status != 0 {
         let status = i64::from(record.status);
         attributes.push(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, status));
@@ -94,6 +94,22 @@ pub(super) fn server(record: &Record, moments: &Moments) -> SpanData {
         attributes,
         failed.then_some(error),
     )
+}
+
+/// How the client is connected, and who it is.
+fn security(record: &Record) -> impl Iterator<Item = KeyValue> {
+    let scheme = record.tls_version.map_or("http", |_| "https");
+    let version = record.tls_version.and_then(|of| of.strip_prefix("TLSv"));
+    [
+        (semconv::URL_SCHEME, Some(scheme)),
+        ("tls.protocol.version", version),
+        (
+            "evenkeel.client_identity",
+            record.client_identity.as_deref(),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| Some(KeyValue::new(key, value?.to_owned())))
 }
 
 /// The spans of the attempts.

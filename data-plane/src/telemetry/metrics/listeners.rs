@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Kind, Metric, Moment, Samples, Value, bounds, level, read};
 use crate::runtime::snapshot::{Listener, ListenerCounts, RouteCounts};
 use crate::telemetry::counters::Sharded;
+use crate::telemetry::handshakes::{REASONS, VERSIONS};
 
 /// Status classes by the place of their counter.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -102,6 +103,53 @@ pub(super) const METRICS: &[Metric] = &[
         help: "Connections closed at once because there were too many",
         read: |moment, out| {
             counters(moment, out, |counts| read(&counts.connections_refused));
+        },
+    },
+    Metric {
+        name: "evenkeel_proxy_protocol_failures",
+        kind: Kind::Counter,
+        labels: &["listener"],
+        help: "Connections closed because the PROXY protocol header was missing, malformed or late",
+        read: |moment, out| {
+            counters(moment, out, |counts| read(&counts.proxy_protocol_failures));
+        },
+    },
+    Metric {
+        name: "evenkeel_tls_handshakes",
+        kind: Kind::Counter,
+        labels: &["listener", "version", "resumed"],
+        help: "TLS handshakes with clients that succeeded",
+        read: |moment, out| {
+            for (name, listener) in &moment.snapshot.listeners {
+                for (place, version) in VERSIONS.iter().enumerate() {
+                    for resumed in [false, true] {
+                        let count = listener.front.counts.sum(|shard| {
+                            read(&shard.handshakes.complete[place][usize::from(resumed)])
+                        });
+                        if count > 0 {
+                            let resumed = if resumed { "true" } else { "false" };
+                            out.count(&[name.as_str(), version, resumed], count);
+                        }
+                    }
+                }
+            }
+        },
+    },
+    Metric {
+        name: "evenkeel_tls_handshake_failures",
+        kind: Kind::Counter,
+        labels: &["listener", "reason"],
+        help: "TLS handshakes with clients that failed, by reason",
+        read: |moment, out| {
+            for (name, listener) in &moment.snapshot.listeners {
+                for (place, reason) in REASONS.iter().enumerate() {
+                    let failed = |shard: &ListenerCounts| read(&shard.handshakes.failed[place]);
+                    let count = listener.front.counts.sum(failed);
+                    if count > 0 {
+                        out.count(&[name.as_str(), reason], count);
+                    }
+                }
+            }
         },
     },
     Metric {
