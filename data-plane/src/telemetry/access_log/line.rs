@@ -170,6 +170,7 @@ fn reason_flag(reason: Reason) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::TlsFailure;
     use crate::telemetry::access_log::sample::record;
 
     #[test]
@@ -190,6 +191,14 @@ mod tests {
             "\n"
         );
         assert_eq!(render(&record(), begun), expected);
+    }
+
+    #[test]
+    fn a_failed_handshake_is_named() {
+        let mut record = record();
+        record.attempts[0].outcome = Some(Outcome::TlsFailure(TlsFailure::Expired));
+        let line = render(&record, Timestamp::UNIX_EPOCH);
+        assert!(line.contains(r#""error":"tls_expired""#), "{line}");
     }
 
     #[test]
