@@ -1,12 +1,16 @@
 //! Real sockets on both sides of real workers.
 
 mod announced;
+mod backends;
 mod bodies;
 mod certificates;
 mod clients;
 mod drain;
+mod endpoint_protocols;
+mod endpoints;
 mod handshakes;
 mod messages;
+mod origins;
 mod pools;
 mod protocols;
 mod retries;

@@ -5,6 +5,7 @@ use evenkeel_shared::units::Percent;
 use proptest::prelude::*;
 
 use super::*;
+use crate::outcome::TlsFailure;
 
 const CONDITIONS: [RetryCondition; 13] = [
     RetryCondition::FiveXx,
@@ -113,6 +114,8 @@ fn local_faults_are_retried_by_their_conditions() {
     let general = vec![FiveXx, GatewayError, Reset];
     let never_sent = [general.clone(), vec![ResetBeforeRequest, ConnectFailure]].concat();
     assert_eq!(retried_by(Outcome::ConnectFailure), never_sent);
+    let tls = Outcome::TlsFailure(TlsFailure::Expired);
+    assert_eq!(retried_by(tls), never_sent);
     assert_eq!(retried_by(UNSENT), never_sent);
     assert_eq!(retried_by(SENT), general);
     assert_eq!(retried_by(Outcome::BadResponse), general);

@@ -4,7 +4,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -20,7 +19,7 @@ use crate::upstream::wire::Wire;
 #[derive(Debug)]
 pub(crate) struct Dial {
     address: SocketAddr,
-    limit: Duration,
+    deadline: Instant,
     /// What is sent first, in the clear.
     header: Option<Vec<u8>>,
     handshake: Option<Handshake>,
@@ -41,10 +40,15 @@ impl Dial {
         });
         Self {
             address: host.address,
-            limit: spec.connection.connect_timeout,
+            deadline: Instant::now() + spec.connection.connect_timeout,
             header: header.map(|(version, origin)| proxy_header::header(version, origin)),
             handshake,
         }
+    }
+
+    /// Until when it must be made.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
     }
 
     /// Makes it.
@@ -52,7 +56,7 @@ impl Dial {
     /// # Errors
     /// Why there is none.
     pub(crate) async fn connect(self) -> Result<Wire, Refused> {
-        let deadline = Instant::now() + self.limit;
+        let deadline = self.deadline;
         let opening = open(self.address, self.header.as_deref());
         let Ok(Ok(stream)) = timeout_at(deadline, opening).await else {
             return Err(Refused::Connect);

@@ -5,10 +5,10 @@
 //! readable bytes do not mean that an idle connection has something to say: they
 //! are taken in, and what is left is looked at.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::FutureExt;
 use rustls::ClientConnection;
@@ -24,12 +24,22 @@ use crate::upstream::handshake::{Tally, refused_by_peer};
 /// stop to speak.
 const MOST_READS: u32 = 16;
 
+/// What an endpoint has said under TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    Something,
+    /// The connection has ended without a word.
+    End,
+}
+
 /// A socket on which a handshake has ended well.
 #[derive(Debug)]
 pub(crate) struct Secured {
     stream: TlsStream<TcpStream>,
-    /// Whether the endpoint has said anything under TLS.
-    heard: Cell<bool>,
+    heard: Heard,
+    /// Who waits for the endpoint's first word.
+    listener: RefCell<Option<Waker>>,
     /// What the endpoint had against this handshake. With TLS 1.3, it sees our
     /// certificate only after the handshake has ended for us.
     refusal: Cell<Option<TlsFailure>>,
@@ -41,7 +51,8 @@ impl Secured {
     pub(super) fn new(stream: TlsStream<TcpStream>, tally: Tally) -> Self {
         Self {
             stream,
-            heard: Cell::new(false),
+            heard: Heard::Nothing,
+            listener: RefCell::new(None),
             refusal: Cell::new(None),
             tally,
         }
@@ -51,6 +62,19 @@ impl Secured {
     /// It has processed nothing that was sent.
     pub(super) fn refusal(&self) -> Option<TlsFailure> {
         self.refusal.get()
+    }
+
+    /// Whether the endpoint takes part: ready when it has said something, or when
+    /// it is clear that it never will. Somebody else must be reading.
+    pub(super) fn poll_heard(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        match self.heard {
+            Heard::Something => Poll::Ready(true),
+            Heard::End => Poll::Ready(false),
+            Heard::Nothing => {
+                self.listener.replace(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        }
     }
 
     /// Whether an idle connection has nothing to say. Costs no system call
@@ -67,7 +91,7 @@ impl Secured {
 
     /// Remembers why the endpoint ended the connection before it said anything.
     fn blame(&self, error: &io::Error) {
-        if self.heard.get() || self.refusal.get().is_some() {
+        if self.heard == Heard::Something || self.refusal.get().is_some() {
             return;
         }
         // Other alerts may come from an endpoint that has seen the request.
@@ -83,6 +107,29 @@ impl Secured {
         let (stream, session) = self.stream.get_mut();
         if let Err(error) = take_in(stream, session) {
             self.blame(&error);
+        }
+        self.hear(Heard::End);
+    }
+
+    /// Notes what a read has brought.
+    fn note(&mut self, polled: &Poll<io::Result<()>>, bytes: usize) {
+        if let Poll::Ready(Err(error)) = polled {
+            self.blame(error);
+        }
+        if polled.is_ready() {
+            let ended = bytes == 0;
+            self.hear(if ended { Heard::End } else { Heard::Something });
+        }
+    }
+
+    /// The first word counts.
+    fn hear(&mut self, what: Heard) {
+        if self.heard != Heard::Nothing {
+            return;
+        }
+        self.heard = what;
+        if let Some(listener) = self.listener.take() {
+            listener.wake();
         }
     }
 
@@ -160,12 +207,7 @@ impl AsyncRead for Secured {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.heard.set(true);
-        }
-        if let Poll::Ready(Err(error)) = &polled {
-            self.blame(error);
-        }
+        self.note(&polled, buffer.filled().len() - before);
         polled
     }
 }

@@ -3,6 +3,7 @@
 //! a response is bounded.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -64,6 +65,17 @@ impl Wire {
             Link::Plain(_) => None,
             Link::Tls(secured) => secured.refusal(),
         }
+    }
+
+    /// Waits until it is sure whether the endpoint takes part in TLS: with TLS
+    /// 1.3, it may refuse our certificate after the handshake has ended for us.
+    /// For a protocol in which the endpoint speaks unasked.
+    pub(crate) async fn takes_part(&self) -> bool {
+        poll_fn(|cx| match &*self.0.link.borrow() {
+            Link::Plain(_) => Poll::Ready(true),
+            Link::Tls(secured) => secured.poll_heard(cx),
+        })
+        .await
     }
 
     /// Begins to count bytes before the head of a response.

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, TlsFailure};
 
 fn settings() -> ir::Outlier {
     ir::Outlier {
@@ -56,8 +56,8 @@ fn a_success_breaks_the_row() {
 #[test]
 fn local_failures_count_as_5xx_unless_split() {
     let row = [
-        RESET,
         Outcome::ConnectFailure,
+        Outcome::TlsFailure(TlsFailure::Expired),
         Outcome::PerTryTimeout,
         status(500),
         Outcome::BadResponse,

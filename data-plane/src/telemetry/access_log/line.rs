@@ -176,6 +176,7 @@ fn reason_flag(reason: Reason) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::TlsFailure;
     use crate::telemetry::access_log::sample::record;
 
     #[test]
@@ -206,6 +207,14 @@ mod tests {
         let line = render(&record, Timestamp::UNIX_EPOCH);
         let part = r#""tls_version":"TLSv1.3","client_identity":"spiffe://shop/cart""#;
         assert!(line.contains(part), "{line}");
+    }
+
+    #[test]
+    fn a_failed_handshake_is_named() {
+        let mut record = record();
+        record.attempts[0].outcome = Some(Outcome::TlsFailure(TlsFailure::Expired));
+        let line = render(&record, Timestamp::UNIX_EPOCH);
+        assert!(line.contains(r#""error":"tls_expired""#), "{line}");
     }
 
     #[test]

@@ -85,10 +85,17 @@ impl HostPool {
         permit: ConnectionPermit,
         worker: &Rc<Worker>,
     ) -> Result<Rc<Http2>, Refused> {
+        let deadline = dial.deadline();
         let wire = dial.connect().await?;
         let tasks = LocalExec::new(Rc::clone(worker));
-        let started = Http2::start(wire, permit, tasks, self.now()).await;
-        started.map_err(|_| Refused::Connect)
+        let starting = async {
+            let started = Http2::start(wire.clone(), permit, tasks, self.now()).await;
+            let started = started.ok()?;
+            wire.takes_part().await.then_some(started)
+        };
+        let started = tokio::time::timeout_at(deadline, starting).await;
+        let refused = || wire.refusal().map_or(Refused::Connect, Refused::Tls);
+        started.ok().flatten().ok_or_else(refused)
     }
 
     /// A stream has ended: the next that waits may try.
