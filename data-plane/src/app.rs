@@ -37,6 +37,7 @@ use crate::tls::watch::Watch;
 use crate::worker::{WorkerShared, Workers};
 use crate::xds::applier::{self, Applier, Command};
 use crate::xds::cache::{self, Writer};
+use crate::xds::connect::Dialer;
 use crate::xds::doors::Doors;
 use crate::xds::session::Session;
 use crate::xds::task;
@@ -82,13 +83,14 @@ struct Common {
 /// which `/ready` answers.
 ///
 /// # Errors
-/// If it cannot start: the admin port cannot be bound, or there are no threads
-/// to be had.
+/// If it cannot start: the arguments do not fit together, the admin port cannot
+/// be bound, or there are no threads to be had.
 pub async fn run(
     args: ProxyArgs,
     shutdown: CancellationToken,
     ready: impl FnOnce(Addresses) + Send,
 ) -> anyhow::Result<DrainReport> {
+    let dialer = args.dialer().map_err(anyhow::Error::msg)?;
     let mut common = Common::new(&args, shutdown.child_token())?;
     let listener = TcpListener::bind(args.admin_listen)
         .await
@@ -114,12 +116,12 @@ pub async fn run(
     let (applier, config_thread) = applier.start()?;
 
     let mut tasks = JoinSet::new();
-    let stream = common.stream(&args, applier.clone());
+    let stream = common.stream(&dialer, applier.clone());
     let stream_end = stream.shutdown.clone();
     tasks.spawn(stream.run());
     tasks.spawn(watch_files.run());
     tasks.spawn(common.health(triggers, seed).run());
-    tasks.spawn(common.fleet(&args, admin_address).run());
+    tasks.spawn(common.fleet(&dialer, admin_address).run());
     let sources = telemetry.sources(&common, &shared);
     let admin = common.admin(&args, applier.clone(), sources);
     tasks.spawn(serve_admin(listener, admin, common.ending.clone()));
@@ -255,9 +257,9 @@ impl Common {
         }
     }
 
-    fn stream(&mut self, args: &ProxyArgs, applier: applier::Handle) -> task::Task {
+    fn stream(&mut self, dialer: &Dialer, applier: applier::Handle) -> task::Task {
         task::Task {
-            control_planes: args.control_plane.clone(),
+            dialer: dialer.clone(),
             applier,
             status: Arc::clone(&self.status),
             clock: self.clock,
@@ -266,9 +268,9 @@ impl Common {
         }
     }
 
-    fn fleet(&mut self, args: &ProxyArgs, admin: SocketAddr) -> fleet::Task {
+    fn fleet(&mut self, dialer: &Dialer, admin: SocketAddr) -> fleet::Task {
         fleet::Task {
-            control_planes: args.control_plane.clone(),
+            dialer: dialer.clone(),
             node: self.node.clone(),
             instance: self.instance.clone(),
             admin,

@@ -17,7 +17,6 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
-use tonic::transport::{Channel, Uri};
 use tracing::debug;
 
 use crate::clock::Clock;
@@ -25,7 +24,8 @@ use crate::runtime::membership::cause_label;
 use crate::runtime::snapshot::Snapshot;
 use crate::tick::Tick;
 use crate::upstream::cluster::{Cluster, Exclusion, Member};
-use crate::xds::task::{backoff, endpoint};
+use crate::xds::connect::{Dialer, Line};
+use crate::xds::task::backoff;
 use crate::xds::view::Status;
 
 /// How often the proxy says how it is.
@@ -39,8 +39,8 @@ const QUEUE: usize = 16;
 /// The task that reports.
 #[derive(Debug)]
 pub struct Task {
-    /// The control planes, the first being the one that is wanted.
-    pub control_planes: Vec<Uri>,
+    /// Where the control planes are, and how to know them.
+    pub dialer: Dialer,
     /// Node id.
     pub node: String,
     /// Id of the process.
@@ -99,11 +99,12 @@ impl Task {
 
     async fn try_all(&self) -> Ended {
         let mut last = Ended::Failed;
-        for uri in &self.control_planes {
-            let Ok(channel) = endpoint(uri).connect().await else {
+        for uri in &self.dialer.control_planes {
+            // The stream of configuration says why.
+            let Ok(line) = self.dialer.connect(uri).await else {
                 continue;
             };
-            last = self.converse(channel).await;
+            last = self.converse(line).await;
             if matches!(last, Ended::Open) {
                 break;
             }
@@ -111,14 +112,14 @@ impl Task {
         last
     }
 
-    async fn converse(&self, channel: Channel) -> Ended {
+    async fn converse(&self, line: Line) -> Ended {
         let (out, outbound) = mpsc::channel(QUEUE);
         let hello = v1::ProxyHello {
             node_id: self.node.clone(),
         };
         // The first message always finds room.
         let _ = out.try_send(request(Message::Hello(hello)));
-        let opened = FleetServiceClient::new(channel)
+        let opened = FleetServiceClient::new(line.channel)
             .report(ReceiverStream::new(outbound))
             .await;
         let mut questions = match opened {
@@ -129,16 +130,19 @@ impl Task {
                 return Ended::Failed;
             }
         };
+        let renewed = self.dialer.renewed(line.shown.as_ref());
+        tokio::pin!(renewed);
         let mut tick = tokio::time::interval(REPORT_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            // Both futures may be dropped without loss.
+            // All futures may be dropped without loss.
             let message = tokio::select! {
                 question = questions.message() => match question {
                     Ok(Some(question)) => self.answer(question),
                     Err(status) if status.code() == Code::Unimplemented => return Ended::Unknown,
                     Ok(None) | Err(_) => return Ended::Open,
                 },
+                () = &mut renewed => return Ended::Open,
                 _ = tick.tick() => Some(Message::Report(self.report())),
             };
             if let Some(message) = message

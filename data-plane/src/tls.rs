@@ -25,6 +25,8 @@ use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 
+pub(crate) use load::read_file;
+
 /// Settings, or why there are none (yet), in words for people.
 pub type Ready<T> = Result<Arc<T>, Arc<str>>;
 

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use evenkeel_shared::ir::{DataSource, SecretContent};
 use evenkeel_shared::secret::SecretBytes;
@@ -92,13 +93,13 @@ fn bytes(source: &DataSource) -> Result<SecretBytes, String> {
     match source {
         DataSource::Inline(bytes) => Ok(bytes.clone()),
         DataSource::File(path) => {
-            read_file(path).map_err(|error| format!("{path:?} cannot be read: {error}"))
+            read_file(path.as_ref()).map_err(|error| format!("{path:?} cannot be read: {error}"))
         }
     }
 }
 
 /// Reads a file of a sane kind and size.
-pub(super) fn read_file(path: &str) -> io::Result<SecretBytes> {
+pub(crate) fn read_file(path: &Path) -> io::Result<SecretBytes> {
     // Opening what is no file, for example a pipe, might never end.
     let found = fs::metadata(path)?;
     if !found.is_file() {
