@@ -33,6 +33,7 @@ use crate::runtime::build::Builder;
 use crate::runtime::membership::HostSource;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::metrics::{self, Sources};
+use crate::tls::secrets::Secrets;
 use crate::tls::watch::Watch;
 use crate::worker::{WorkerShared, Workers};
 use crate::xds::applier::{self, Applier, Command};
@@ -70,6 +71,7 @@ struct Common {
     current: Arc<ArcSwap<Snapshot>>,
     status: Arc<Status>,
     addresses: admin::Addresses,
+    secrets: Arc<Secrets>,
     /// Ends the tasks.
     ending: CancellationToken,
     /// Readiness is taken back.
@@ -110,7 +112,7 @@ pub async fn run(
     let applier = common.applier(&args, &telemetry, &workers);
     let seed = applier.builder.seed();
     let watch_files = Watch {
-        secrets: Arc::clone(applier.builder.secrets()),
+        secrets: Arc::clone(&common.secrets),
         shutdown: common.ending.clone(),
     };
     let (applier, config_thread) = applier.start()?;
@@ -191,6 +193,7 @@ impl Common {
             current: Arc::default(),
             status: Arc::default(),
             addresses: admin::Addresses::default(),
+            secrets: Arc::default(),
             ending: CancellationToken::new(),
             draining: CancellationToken::new(),
             quit,
@@ -220,7 +223,8 @@ impl Common {
         let node = task::node(&self.node, &args.cluster, &args.metadata());
         let mut applier = Applier {
             session: Session::new(node),
-            builder: Builder::new(hosts, self.entropy.next_u64()),
+            builder: Builder::new(hosts, self.entropy.next_u64())
+                .with_secrets(Arc::clone(&self.secrets)),
             doors: Doors::new(ports),
             current: Arc::clone(&self.current),
             log_targets: Arc::clone(&telemetry.targets),
@@ -276,6 +280,7 @@ impl Common {
             admin,
             current: Arc::clone(&self.current),
             status: Arc::clone(&self.status),
+            secrets: Arc::clone(&self.secrets),
             draining: self.draining.clone(),
             clock: self.clock,
             entropy: self.fork(),
@@ -292,6 +297,7 @@ impl Common {
             current: Arc::clone(&self.current),
             status: Arc::clone(&self.status),
             addresses: Arc::clone(&self.addresses),
+            secrets: Arc::clone(&self.secrets),
             applier,
             metrics: metrics::registry(sources),
             clock: self.clock,

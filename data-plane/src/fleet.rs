@@ -23,6 +23,8 @@ use crate::clock::Clock;
 use crate::runtime::membership::cause_label;
 use crate::runtime::snapshot::Snapshot;
 use crate::tick::Tick;
+use crate::tls::problems::problems;
+use crate::tls::secrets::Secrets;
 use crate::upstream::cluster::{Cluster, Exclusion, Member};
 use crate::xds::connect::{Dialer, Line};
 use crate::xds::task::backoff;
@@ -51,6 +53,8 @@ pub struct Task {
     pub current: Arc<ArcSwap<Snapshot>>,
     /// The configuration side.
     pub status: Arc<Status>,
+    /// Certificates and keys.
+    pub secrets: Arc<Secrets>,
     /// Whether the proxy is being drained.
     pub draining: CancellationToken,
     /// Now.
@@ -134,6 +138,8 @@ impl Task {
         tokio::pin!(renewed);
         let mut tick = tokio::time::interval(REPORT_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // What was said last of what is said at once.
+        let mut said = None;
         loop {
             // All futures may be dropped without loss.
             let message = tokio::select! {
@@ -143,13 +149,40 @@ impl Task {
                     Ok(None) | Err(_) => return Ended::Open,
                 },
                 () = &mut renewed => return Ended::Open,
-                _ = tick.tick() => Some(Message::Report(self.report())),
+                _ = tick.tick() => {
+                    let report = self.report();
+                    said = Some(urgent(&report));
+                    Some(Message::Report(report))
+                }
+                () = self.news(said.as_ref()) => {
+                    let report = self.report();
+                    let now = urgent(&report);
+                    let changed = said.as_ref() != Some(&now);
+                    said = Some(now);
+                    changed.then_some(Message::Report(report))
+                }
             };
             if let Some(message) = message
                 && let Err(mpsc::error::TrySendError::Closed(_)) = out.try_send(request(message))
             {
                 return Ended::Open;
             }
+        }
+    }
+
+    /// Waits until there may be something that does not wait for the next report.
+    async fn news(&self, said: Option<&Urgent>) {
+        // Not to be told again and again that it is draining.
+        let draining = async {
+            if said.is_some_and(|said| !said.ready) {
+                std::future::pending::<()>().await;
+            }
+            self.draining.cancelled().await;
+        };
+        tokio::select! {
+            () = self.status.changed() => {}
+            () = self.secrets.changed() => {}
+            () = draining => {}
         }
     }
 
@@ -170,7 +203,7 @@ impl Task {
         let config = self.status.config.load();
         let held = config.mass_removal.as_ref();
         v1::ProxyReport {
-            problems: Vec::new(),
+            problems: problems(&self.secrets.shown(), jiff::Timestamp::now().as_second()),
             instance_id: self.instance.clone(),
             admin_address: self.admin.to_string(),
             uptime: duration(self.clock.now().since(Tick::default())),
@@ -235,6 +268,22 @@ fn endpoint_state(member: &Member, now: Tick) -> v1::EndpointState {
         connections: host.shared.connections.load(Ordering::Relaxed),
         requests: host.counts.sum(|c| c.requests.load(Ordering::Relaxed)),
         failures: host.counts.sum(|c| c.failures.load(Ordering::Relaxed)),
+    }
+}
+
+/// What of a report is said at once when it changes.
+#[derive(Debug, PartialEq, Eq)]
+struct Urgent {
+    ready: bool,
+    held: String,
+    problems: Vec<String>,
+}
+
+fn urgent(report: &v1::ProxyReport) -> Urgent {
+    Urgent {
+        ready: report.ready,
+        held: report.held.clone(),
+        problems: report.problems.clone(),
     }
 }
 

@@ -23,6 +23,8 @@ use super::*;
 use crate::tls::sample::{Authority, write};
 use crate::xds::sample::{assignment, cluster, listener, response, table};
 
+mod certificates;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 type Responses = mpsc::Sender<Result<DeltaDiscoveryResponse, GrpcStatus>>;

@@ -74,6 +74,19 @@ pub(super) fn read(content: &SecretContent) -> Result<Material, String> {
     }
 }
 
+/// Where the parts of a secret are, for people: the files, or `inline`.
+pub(super) fn whereabouts(content: &SecretContent) -> String {
+    let sources = sources(content);
+    let parts: Vec<&str> = sources
+        .into_iter()
+        .map(|source| match source {
+            DataSource::File(path) => path.as_str(),
+            DataSource::Inline(_) => "inline",
+        })
+        .collect();
+    parts.join(", ")
+}
+
 /// Whether nothing of a secret is in a file.
 pub(super) fn is_inline(content: &SecretContent) -> bool {
     sources(content).iter().all(|source| source.is_inline())
