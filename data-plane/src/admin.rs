@@ -22,13 +22,15 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::runtime::snapshot::Snapshot;
 use crate::tick::Tick;
+use crate::tls::secrets::Secrets;
 use crate::xds::applier::{Command, Handle};
 use crate::xds::view::Status;
 
+mod certificates;
 mod dump;
 
 /// What is served, and how it is asked for.
-const PAGES: [(&str, &str); 13] = [
+const PAGES: [(&str, &str); 14] = [
     (
         "GET /ready",
         "200 if requests can be served, else 503 and why",
@@ -45,6 +47,10 @@ const PAGES: [(&str, &str); 13] = [
     (
         "GET /listeners",
         "listeners and their addresses; ?format=json",
+    ),
+    (
+        "GET /certs",
+        "certificates and until when they are valid; ?format=json",
     ),
     ("GET /server_info", "who this is"),
     (
@@ -76,6 +82,8 @@ pub struct Admin {
     pub status: Arc<Status>,
     /// What listeners are bound to.
     pub addresses: Addresses,
+    /// Certificates and keys.
+    pub secrets: Arc<Secrets>,
     /// Takes commands about the configuration.
     pub applier: Handle,
     /// All metrics.
@@ -113,6 +121,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/config_dump", get(config_dump))
         .route("/clusters", get(clusters))
         .route("/listeners", get(listeners))
+        .route("/certs", get(certs))
         .route("/server_info", get(server_info))
         .route("/drain_listeners", post(drain_listeners))
         .route("/quitquitquit", post(quit))
@@ -216,6 +225,15 @@ async fn listeners(State(admin): Shared, request: Request) -> Response {
                 .collect();
             lines.concat().into_response()
         }
+        Err(refused) => refused,
+    }
+}
+
+async fn certs(State(admin): Shared, request: Request) -> Response {
+    let shown = admin.secrets.shown();
+    match format_of(&request) {
+        Ok(Format::Json) => json(&certificates::all(&shown)),
+        Ok(Format::Text) => certificates::text(&shown).into_response(),
         Err(refused) => refused,
     }
 }

@@ -33,10 +33,12 @@ use crate::runtime::build::Builder;
 use crate::runtime::membership::HostSource;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::metrics::{self, Sources};
+use crate::tls::secrets::Secrets;
 use crate::tls::watch::Watch;
 use crate::worker::{WorkerShared, Workers};
 use crate::xds::applier::{self, Applier, Command};
 use crate::xds::cache::{self, Writer};
+use crate::xds::connect::Dialer;
 use crate::xds::doors::Doors;
 use crate::xds::session::Session;
 use crate::xds::task;
@@ -69,6 +71,7 @@ struct Common {
     current: Arc<ArcSwap<Snapshot>>,
     status: Arc<Status>,
     addresses: admin::Addresses,
+    secrets: Arc<Secrets>,
     /// Ends the tasks.
     ending: CancellationToken,
     /// Readiness is taken back.
@@ -82,13 +85,14 @@ struct Common {
 /// which `/ready` answers.
 ///
 /// # Errors
-/// If it cannot start: the admin port cannot be bound, or there are no threads
-/// to be had.
+/// If it cannot start: the arguments do not fit together, the admin port cannot
+/// be bound, or there are no threads to be had.
 pub async fn run(
     args: ProxyArgs,
     shutdown: CancellationToken,
     ready: impl FnOnce(Addresses) + Send,
 ) -> anyhow::Result<DrainReport> {
+    let dialer = args.dialer().map_err(anyhow::Error::msg)?;
     let mut common = Common::new(&args, shutdown.child_token())?;
     let listener = TcpListener::bind(args.admin_listen)
         .await
@@ -108,18 +112,18 @@ pub async fn run(
     let applier = common.applier(&args, &telemetry, &workers);
     let seed = applier.builder.seed();
     let watch_files = Watch {
-        secrets: Arc::clone(applier.builder.secrets()),
+        secrets: Arc::clone(&common.secrets),
         shutdown: common.ending.clone(),
     };
     let (applier, config_thread) = applier.start()?;
 
     let mut tasks = JoinSet::new();
-    let stream = common.stream(&args, applier.clone());
+    let stream = common.stream(&dialer, applier.clone());
     let stream_end = stream.shutdown.clone();
     tasks.spawn(stream.run());
     tasks.spawn(watch_files.run());
     tasks.spawn(common.health(triggers, seed).run());
-    tasks.spawn(common.fleet(&args, admin_address).run());
+    tasks.spawn(common.fleet(&dialer, admin_address).run());
     let sources = telemetry.sources(&common, &shared);
     let admin = common.admin(&args, applier.clone(), sources);
     tasks.spawn(serve_admin(listener, admin, common.ending.clone()));
@@ -189,6 +193,7 @@ impl Common {
             current: Arc::default(),
             status: Arc::default(),
             addresses: admin::Addresses::default(),
+            secrets: Arc::default(),
             ending: CancellationToken::new(),
             draining: CancellationToken::new(),
             quit,
@@ -218,7 +223,8 @@ impl Common {
         let node = task::node(&self.node, &args.cluster, &args.metadata());
         let mut applier = Applier {
             session: Session::new(node),
-            builder: Builder::new(hosts, self.entropy.next_u64()),
+            builder: Builder::new(hosts, self.entropy.next_u64())
+                .with_secrets(Arc::clone(&self.secrets)),
             doors: Doors::new(ports),
             current: Arc::clone(&self.current),
             log_targets: Arc::clone(&telemetry.targets),
@@ -255,9 +261,9 @@ impl Common {
         }
     }
 
-    fn stream(&mut self, args: &ProxyArgs, applier: applier::Handle) -> task::Task {
+    fn stream(&mut self, dialer: &Dialer, applier: applier::Handle) -> task::Task {
         task::Task {
-            control_planes: args.control_plane.clone(),
+            dialer: dialer.clone(),
             applier,
             status: Arc::clone(&self.status),
             clock: self.clock,
@@ -266,14 +272,15 @@ impl Common {
         }
     }
 
-    fn fleet(&mut self, args: &ProxyArgs, admin: SocketAddr) -> fleet::Task {
+    fn fleet(&mut self, dialer: &Dialer, admin: SocketAddr) -> fleet::Task {
         fleet::Task {
-            control_planes: args.control_plane.clone(),
+            dialer: dialer.clone(),
             node: self.node.clone(),
             instance: self.instance.clone(),
             admin,
             current: Arc::clone(&self.current),
             status: Arc::clone(&self.status),
+            secrets: Arc::clone(&self.secrets),
             draining: self.draining.clone(),
             clock: self.clock,
             entropy: self.fork(),
@@ -290,6 +297,7 @@ impl Common {
             current: Arc::clone(&self.current),
             status: Arc::clone(&self.status),
             addresses: Arc::clone(&self.addresses),
+            secrets: Arc::clone(&self.secrets),
             applier,
             metrics: metrics::registry(sources),
             clock: self.clock,

@@ -10,6 +10,8 @@ use clap::Args;
 use evenkeel_shared::units::parse_duration;
 use tonic::transport::Uri;
 
+use crate::xds::connect::{Dialer, is_loopback};
+
 /// Where the kernel says what the machine is called.
 const HOSTNAME_FILE: &str = "/proc/sys/kernel/hostname";
 
@@ -20,7 +22,9 @@ Examples:
 
   # Two control planes, the second in case the first is away:
   evenkeel proxy --node-id edge-1 --cluster edge \\
-    --control-plane http://10.0.0.1:18000 --control-plane http://10.0.0.2:18000
+    --control-plane https://10.0.0.1:18000 --control-plane https://10.0.0.2:18000 \\
+    --control-plane-ca ca.pem --control-plane-name control-plane.internal \\
+    --tls-cert edge-1.pem --tls-key edge-1.key
 
   # Taken out of a load balancer in front before it stops:
   evenkeel proxy --drain-delay 5s --drain-timeout 60s";
@@ -47,8 +51,8 @@ pub struct ProxyArgs {
     )]
     pub metadata: Vec<(String, String)>,
 
-    /// Address of the control plane; more of them are asked in order if those
-    /// before are away.
+    /// Address of the control plane, `https://` if it is not on this machine; more
+    /// of them are asked in order if those before are away.
     #[arg(
         long,
         env = "EVENKEEL_CONTROL_PLANE",
@@ -58,6 +62,40 @@ pub struct ProxyArgs {
         value_parser = parse_control_plane
     )]
     pub control_plane: Vec<Uri>,
+
+    /// File with the certificates of the authorities that sign those of control
+    /// planes; PEM.
+    #[arg(long, env = "EVENKEEL_CONTROL_PLANE_CA", value_name = "FILE")]
+    pub control_plane_ca: Option<PathBuf>,
+
+    /// Name that the certificate of a control plane must carry; the host of its
+    /// address if not given.
+    #[arg(long, env = "EVENKEEL_CONTROL_PLANE_NAME", value_name = "NAME")]
+    pub control_plane_name: Option<String>,
+
+    /// File with the certificate that this proxy shows to control planes, and with
+    /// those between it and its authority; PEM. Read again for each connection.
+    #[arg(
+        long,
+        env = "EVENKEEL_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// File with the private key of that certificate; PEM.
+    #[arg(
+        long,
+        env = "EVENKEEL_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    pub tls_key: Option<PathBuf>,
+
+    /// Speak with control planes on other machines in the clear: whoever is in
+    /// between reads the secrets and writes the configuration.
+    #[arg(long, env = "EVENKEEL_INSECURE")]
+    pub insecure: bool,
 
     /// Where readiness, metrics and state are served. It asks for no password:
     /// keep it away from clients.
@@ -111,6 +149,43 @@ impl ProxyArgs {
         self.metadata.iter().cloned().collect()
     }
 
+    /// How control planes are reached.
+    ///
+    /// # Errors
+    /// All that does not fit together, for the user.
+    pub fn dialer(&self) -> Result<Dialer, String> {
+        let faults: Vec<String> = self
+            .control_plane
+            .iter()
+            .filter_map(|uri| self.fault_of(uri))
+            .collect();
+        if !faults.is_empty() {
+            return Err(faults.join("\n"));
+        }
+        Ok(Dialer {
+            control_planes: self.control_plane.clone(),
+            authorities: self.control_plane_ca.clone(),
+            certificate: self.tls_cert.clone().zip(self.tls_key.clone()),
+            name: self.control_plane_name.clone(),
+        })
+    }
+
+    fn fault_of(&self, uri: &Uri) -> Option<String> {
+        let secure = uri.scheme_str() == Some("https");
+        if secure && self.control_plane_ca.is_none() {
+            return Some(format!(
+                "--control-plane {uri}: give --control-plane-ca with the authorities that sign \
+                 its certificate"
+            ));
+        }
+        (!secure && !is_loopback(uri) && !self.insecure).then(|| {
+            format!(
+                "--control-plane {uri}: configuration and secrets would travel in the clear: \
+                 use https:// with --control-plane-ca, or say --insecure"
+            )
+        })
+    }
+
     /// Number of threads that carry requests.
     pub fn worker_count(&self) -> usize {
         self.workers.map_or_else(
@@ -135,11 +210,10 @@ fn parse_pair(text: &str) -> Result<(String, String), String> {
 }
 
 fn parse_control_plane(text: &str) -> Result<Uri, String> {
-    let rule = "must look like http://127.0.0.1:18000";
+    let rule = "must look like https://10.0.0.1:18000 or http://127.0.0.1:18000";
     let uri: Uri = text.parse().map_err(|error| format!("{rule}: {error}"))?;
     match (uri.scheme_str(), uri.authority()) {
-        (Some("http"), Some(_)) => Ok(uri),
-        (Some("https"), _) => Err("TLS to the control plane is not supported".to_owned()),
+        (Some("http" | "https"), Some(_)) => Ok(uri),
         _ => Err(rule.to_owned()),
     }
 }
@@ -184,10 +258,30 @@ mod tests {
     }
 
     #[test]
+    fn control_planes_elsewhere_need_tls_or_a_word() {
+        let dialer = |line: &[&str]| parse(line).unwrap().dialer();
+        assert!(dialer(&[]).is_ok());
+        assert!(dialer(&["--control-plane", "http://[::1]:1"]).is_ok());
+        assert!(dialer(&["--control-plane", "http://localhost:1"]).is_ok());
+        let far = ["--control-plane", "http://10.0.0.1:18000"];
+        let refused = dialer(&far).unwrap_err();
+        assert!(refused.contains("use https://"), "{refused}");
+        assert!(dialer(&[far[0], far[1], "--insecure"]).is_ok());
+        let secure = ["--control-plane", "https://cp:18000"];
+        let refused = dialer(&[far[0], far[1], secure[0], secure[1]]).unwrap_err();
+        assert_eq!(refused.lines().count(), 2, "{refused}");
+        assert!(refused.contains("give --control-plane-ca"), "{refused}");
+        let line = [secure[0], secure[1], "--control-plane-ca", "ca.pem"];
+        assert!(dialer(&line).is_ok());
+    }
+
+    #[test]
     fn what_is_wrong_is_refused() {
         for line in [
             &["--control-plane", "127.0.0.1:18000"][..],
-            &["--control-plane", "https://cp"],
+            &["--control-plane", "ftp://cp"],
+            &["--tls-cert", "a.pem"],
+            &["--tls-key", "a.key"],
             &["--metadata", "zone"],
             &["--workers", "0"],
             &["--drain-delay", "5"],

@@ -17,15 +17,17 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
-use tonic::transport::{Channel, Uri};
 use tracing::debug;
 
 use crate::clock::Clock;
 use crate::runtime::membership::cause_label;
 use crate::runtime::snapshot::Snapshot;
 use crate::tick::Tick;
+use crate::tls::problems::problems;
+use crate::tls::secrets::Secrets;
 use crate::upstream::cluster::{Cluster, Exclusion, Member};
-use crate::xds::task::{backoff, endpoint};
+use crate::xds::connect::{Dialer, Line};
+use crate::xds::task::backoff;
 use crate::xds::view::Status;
 
 /// How often the proxy says how it is.
@@ -39,8 +41,8 @@ const QUEUE: usize = 16;
 /// The task that reports.
 #[derive(Debug)]
 pub struct Task {
-    /// The control planes, the first being the one that is wanted.
-    pub control_planes: Vec<Uri>,
+    /// Where the control planes are, and how to know them.
+    pub dialer: Dialer,
     /// Node id.
     pub node: String,
     /// Id of the process.
@@ -51,6 +53,8 @@ pub struct Task {
     pub current: Arc<ArcSwap<Snapshot>>,
     /// The configuration side.
     pub status: Arc<Status>,
+    /// Certificates and keys.
+    pub secrets: Arc<Secrets>,
     /// Whether the proxy is being drained.
     pub draining: CancellationToken,
     /// Now.
@@ -99,11 +103,12 @@ impl Task {
 
     async fn try_all(&self) -> Ended {
         let mut last = Ended::Failed;
-        for uri in &self.control_planes {
-            let Ok(channel) = endpoint(uri).connect().await else {
+        for uri in &self.dialer.control_planes {
+            // The stream of configuration says why.
+            let Ok(line) = self.dialer.connect(uri).await else {
                 continue;
             };
-            last = self.converse(channel).await;
+            last = self.converse(line).await;
             if matches!(last, Ended::Open) {
                 break;
             }
@@ -111,14 +116,14 @@ impl Task {
         last
     }
 
-    async fn converse(&self, channel: Channel) -> Ended {
+    async fn converse(&self, line: Line) -> Ended {
         let (out, outbound) = mpsc::channel(QUEUE);
         let hello = v1::ProxyHello {
             node_id: self.node.clone(),
         };
         // The first message always finds room.
         let _ = out.try_send(request(Message::Hello(hello)));
-        let opened = FleetServiceClient::new(channel)
+        let opened = FleetServiceClient::new(line.channel)
             .report(ReceiverStream::new(outbound))
             .await;
         let mut questions = match opened {
@@ -129,23 +134,55 @@ impl Task {
                 return Ended::Failed;
             }
         };
+        let renewed = self.dialer.renewed(line.shown.as_ref());
+        tokio::pin!(renewed);
         let mut tick = tokio::time::interval(REPORT_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // What was said last of what is said at once.
+        let mut said = None;
         loop {
-            // Both futures may be dropped without loss.
+            // All futures may be dropped without loss.
             let message = tokio::select! {
                 question = questions.message() => match question {
                     Ok(Some(question)) => self.answer(question),
                     Err(status) if status.code() == Code::Unimplemented => return Ended::Unknown,
                     Ok(None) | Err(_) => return Ended::Open,
                 },
-                _ = tick.tick() => Some(Message::Report(self.report())),
+                () = &mut renewed => return Ended::Open,
+                _ = tick.tick() => {
+                    let report = self.report();
+                    said = Some(urgent(&report));
+                    Some(Message::Report(report))
+                }
+                () = self.news(said.as_ref()) => {
+                    let report = self.report();
+                    let now = urgent(&report);
+                    let changed = said.as_ref() != Some(&now);
+                    said = Some(now);
+                    changed.then_some(Message::Report(report))
+                }
             };
             if let Some(message) = message
                 && let Err(mpsc::error::TrySendError::Closed(_)) = out.try_send(request(message))
             {
                 return Ended::Open;
             }
+        }
+    }
+
+    /// Waits until there may be something that does not wait for the next report.
+    async fn news(&self, said: Option<&Urgent>) {
+        // Not to be told again and again that it is draining.
+        let draining = async {
+            if said.is_some_and(|said| !said.ready) {
+                std::future::pending::<()>().await;
+            }
+            self.draining.cancelled().await;
+        };
+        tokio::select! {
+            () = self.status.changed() => {}
+            () = self.secrets.changed() => {}
+            () = draining => {}
         }
     }
 
@@ -166,7 +203,7 @@ impl Task {
         let config = self.status.config.load();
         let held = config.mass_removal.as_ref();
         v1::ProxyReport {
-            problems: Vec::new(),
+            problems: problems(&self.secrets.shown(), jiff::Timestamp::now().as_second()),
             instance_id: self.instance.clone(),
             admin_address: self.admin.to_string(),
             uptime: duration(self.clock.now().since(Tick::default())),
@@ -231,6 +268,22 @@ fn endpoint_state(member: &Member, now: Tick) -> v1::EndpointState {
         connections: host.shared.connections.load(Ordering::Relaxed),
         requests: host.counts.sum(|c| c.requests.load(Ordering::Relaxed)),
         failures: host.counts.sum(|c| c.failures.load(Ordering::Relaxed)),
+    }
+}
+
+/// What of a report is said at once when it changes.
+#[derive(Debug, PartialEq, Eq)]
+struct Urgent {
+    ready: bool,
+    held: String,
+    problems: Vec<String>,
+}
+
+fn urgent(report: &v1::ProxyReport) -> Urgent {
+    Urgent {
+        ready: report.ready,
+        held: report.held.clone(),
+        problems: report.problems.clone(),
     }
 }
 

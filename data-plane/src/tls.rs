@@ -4,15 +4,18 @@
 //! have.
 //!
 //! [`plan`] says who needs what, [`secrets`] reads it and keeps it up to date,
-//! [`watch`] looks whether files have changed.
+//! [`watch`] looks whether files have changed; [`shown`] is what people see of it,
+//! [`problems`] what they should.
 
 mod load;
 mod place;
 pub mod plan;
+pub mod problems;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod secrets;
 mod settings;
+pub mod shown;
 #[cfg(test)]
 mod tests;
 pub mod watch;
@@ -24,6 +27,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
+
+pub(crate) use load::read_file;
+pub use place::Place;
 
 /// Settings, or why there are none (yet), in words for people.
 pub type Ready<T> = Result<Arc<T>, Arc<str>>;

@@ -6,10 +6,11 @@
 //! ```
 //!
 //! [`session`], [`state`] and [`guard`] decide and touch neither clock nor
-//! socket; [`task`] and [`applier`] act.
+//! socket; [`task`], [`connect`] and [`applier`] act.
 
 pub mod applier;
 pub mod cache;
+pub mod connect;
 pub mod doors;
 pub mod guard;
 #[cfg(test)]

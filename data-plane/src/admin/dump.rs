@@ -7,18 +7,27 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Admin;
+use super::certificates::certificates;
 use crate::fleet::endpoints;
 use crate::runtime::snapshot::Snapshot;
 use crate::tick::Tick;
+use crate::tls::Place;
 use crate::xds::state::{Accepted, Key, Value as Resource};
 
 /// The configuration: what is accepted, refused, awaited and held back.
 pub(super) fn config(admin: &Admin) -> Value {
     let config = admin.status.config.load();
+    let known = admin.secrets.shown();
     let mut resources: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
     for (kind, name, accepted) in config.held.iter() {
         let of_kind = resources.entry(kind.label()).or_default();
-        of_kind.insert(name, resource(accepted));
+        let mut shown = resource(accepted);
+        if let Resource::Secret(secret) = &accepted.value {
+            let place = Place::Secret(secret.name.clone());
+            let found = known.places.iter().find(|found| found.place == place);
+            shown["certificates"] = json!(found.map(certificates));
+        }
+        of_kind.insert(name, shown);
     }
     let rejected = config.rejected.iter().map(|(key, rejected)| {
         json!({

@@ -72,6 +72,7 @@ impl Telemetry {
             sink: Arc::clone(&self.sink),
             log_lost: Arc::clone(&self.log_lost),
             spans_lost: Arc::clone(&self.spans_lost),
+            secrets: Arc::clone(&common.secrets),
             clock: common.clock,
         }
     }

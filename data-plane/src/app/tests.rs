@@ -10,6 +10,7 @@ use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
+use evenkeel_shared::tls::{ALPN_HTTP2, ClientRules, NameRules, Pair, ServerSettings, Trust};
 use evenkeel_shared::xds::{Resource, ResourceType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,7 +20,10 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status as GrpcStatus, Streaming};
 
 use super::*;
+use crate::tls::sample::{Authority, write};
 use crate::xds::sample::{assignment, cluster, listener, response, table};
+
+mod certificates;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -97,6 +101,36 @@ async fn control_plane() -> (SocketAddr, mpsc::Receiver<Conversation>) {
     (address, conversations)
 }
 
+/// TLS in front of a control plane, which asks for certificates of the
+/// authority.
+async fn secured(control_plane: SocketAddr, authority: &Authority) -> SocketAddr {
+    let shown = authority.pair("127.0.0.1");
+    let settings = ServerSettings {
+        certificates: vec![Pair::read(shown.chain.as_bytes(), shown.key.as_bytes()).unwrap()],
+        clients: Some(ClientRules {
+            trust: Trust::read(authority.pem.as_bytes(), None).unwrap(),
+            required: true,
+            names: NameRules::build(&[]).unwrap(),
+        }),
+        lowest: evenkeel_shared::ir::TlsVersion::Tls12,
+        alpn: vec![ALPN_HTTP2.to_vec()],
+    };
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(settings.build().unwrap()));
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = socket.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut near = acceptor.accept(tcp).await?;
+                let mut far = TcpStream::connect(control_plane).await?;
+                tokio::io::copy_bidirectional(&mut near, &mut far).await
+            });
+        }
+    });
+    address
+}
+
 /// A backend that greets.
 async fn backend() -> SocketAddr {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -115,21 +149,27 @@ struct Proxy {
 
 impl Proxy {
     async fn start(control_plane: SocketAddr, state: &std::path::Path) -> Self {
+        Self::start_with(&[format!("--control-plane=http://{control_plane}")], state).await
+    }
+
+    /// With more arguments.
+    async fn start_with(more: &[String], state: &std::path::Path) -> Self {
         #[derive(Parser)]
         struct Line {
             #[command(flatten)]
             args: ProxyArgs,
         }
-        let url = format!("http://{control_plane}");
-        let line = Line::parse_from([
+        let words = [
             "proxy",
             "--node-id=edge-1",
             "--admin-listen=127.0.0.1:0",
             "--workers=2",
             "--drain-timeout=5s",
-            &format!("--control-plane={url}"),
-            &format!("--state-dir={}", state.display()),
-        ]);
+        ];
+        let words = words.iter().map(|word| (*word).to_owned());
+        let state = format!("--state-dir={}", state.display());
+        let words = words.chain(more.iter().cloned()).chain([state]);
+        let line = Line::parse_from(words);
         let shutdown = CancellationToken::new();
         let (ready, addresses) = oneshot::channel();
         let ended = tokio::spawn(run(line.args, shutdown.clone(), |addresses| {
@@ -383,5 +423,40 @@ async fn a_broken_stream_is_opened_again_with_the_accepted_versions() {
     assert!(told);
     let edge = proxy.listener("edge").unwrap();
     assert_eq!(exchange(edge, "GET /api").await.0, 200);
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_proxy_obeys_a_control_plane_behind_tls_and_only_with_its_certificate() {
+    let state = tempfile::tempdir().unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let (address, mut streams) = control_plane().await;
+    let authority = Authority::new();
+    let address = secured(address, &authority).await;
+    let ca = files.path().join("ca.pem");
+    std::fs::write(&ca, &authority.pem).unwrap();
+    let mut line = vec![
+        format!("--control-plane=https://{address}"),
+        format!("--control-plane-ca={}", ca.display()),
+    ];
+    let proxy = Proxy::start_with(&line, state.path()).await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut info = String::new();
+    while !info.contains("CertificateRequired") {
+        assert!(tokio::time::Instant::now() < deadline, "{info}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        info = proxy.admin("GET /server_info").await.1;
+    }
+    proxy.stop().await;
+
+    let (chain, key) = write(files.path(), &authority.pair("edge-1"));
+    line.push(format!("--tls-cert={}", chain.display()));
+    line.push(format!("--tls-key={}", key.display()));
+    let proxy = Proxy::start_with(&line, state.path()).await;
+    let mut stream = streams.recv().await.unwrap();
+    configure(&mut stream, backend().await).await;
+    proxy.until("GET /ready", 200).await;
+    let (_, info) = proxy.admin("GET /server_info").await;
+    assert!(info.contains(&format!("https://{address}")), "{info}");
     proxy.stop().await;
 }

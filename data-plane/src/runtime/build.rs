@@ -166,9 +166,10 @@ impl Builder {
         self.seed
     }
 
-    /// Certificates and keys of all that was built.
-    pub fn secrets(&self) -> &Arc<Secrets> {
-        &self.secrets
+    /// Builds with certificates and keys that others look at, too.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Arc<Secrets>) -> Self {
+        Self { secrets, ..self }
     }
 
     /// Brings the hosts of a cluster up to date; `None` if nothing changed. Else

@@ -14,9 +14,11 @@ use crate::clock::Clock;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::counters::{LATENCY_BOUNDS, Sharded};
 use crate::telemetry::sink::Sink;
+use crate::tls::secrets::Secrets;
 use crate::worker::WorkerCounts;
 use crate::xds::view::{ConfigView, Status};
 
+mod certificates;
 mod clusters;
 mod listeners;
 mod process;
@@ -37,6 +39,8 @@ pub struct Sources {
     pub log_lost: Arc<AtomicU64>,
     /// Spans that could not be exported.
     pub spans_lost: Arc<AtomicU64>,
+    /// Certificates and keys.
+    pub secrets: Arc<Secrets>,
     /// Now.
     pub clock: Clock,
 }
@@ -105,6 +109,7 @@ pub fn all() -> impl Iterator<Item = &'static Metric> {
         .iter()
         .chain(clusters::METRICS)
         .chain(workers::METRICS)
+        .chain(certificates::METRICS)
         .chain(process::METRICS)
 }
 
@@ -236,6 +241,7 @@ mod tests {
             sink: Arc::new(Sink::closed()),
             log_lost: Arc::default(),
             spans_lost: Arc::default(),
+            secrets: Arc::default(),
             clock: Clock::start(),
         };
         let mut text = String::new();

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use evenkeel_shared::ir::{DataSource, SecretContent};
 use evenkeel_shared::secret::SecretBytes;
@@ -73,6 +74,19 @@ pub(super) fn read(content: &SecretContent) -> Result<Material, String> {
     }
 }
 
+/// Where the parts of a secret are, for people: the files, or `inline`.
+pub(super) fn whereabouts(content: &SecretContent) -> String {
+    let sources = sources(content);
+    let parts: Vec<&str> = sources
+        .into_iter()
+        .map(|source| match source {
+            DataSource::File(path) => path.as_str(),
+            DataSource::Inline(_) => "inline",
+        })
+        .collect();
+    parts.join(", ")
+}
+
 /// Whether nothing of a secret is in a file.
 pub(super) fn is_inline(content: &SecretContent) -> bool {
     sources(content).iter().all(|source| source.is_inline())
@@ -92,13 +106,13 @@ fn bytes(source: &DataSource) -> Result<SecretBytes, String> {
     match source {
         DataSource::Inline(bytes) => Ok(bytes.clone()),
         DataSource::File(path) => {
-            read_file(path).map_err(|error| format!("{path:?} cannot be read: {error}"))
+            read_file(path.as_ref()).map_err(|error| format!("{path:?} cannot be read: {error}"))
         }
     }
 }
 
 /// Reads a file of a sane kind and size.
-pub(super) fn read_file(path: &str) -> io::Result<SecretBytes> {
+pub(crate) fn read_file(path: &Path) -> io::Result<SecretBytes> {
     // Opening what is no file, for example a pipe, might never end.
     let found = fs::metadata(path)?;
     if !found.is_file() {

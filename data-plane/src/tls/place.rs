@@ -27,6 +27,15 @@ pub enum Place {
 }
 
 impl Place {
+    /// A short name for labels: that of a secret, or the file of the certificates.
+    pub fn label(&self) -> &str {
+        match self {
+            Self::Secret(name) => name.as_str(),
+            Self::Pair { chain, .. } => chain,
+            Self::Trust(path) => path,
+        }
+    }
+
     /// What is to be read there; `None` if the control plane has not said.
     pub(super) fn content(&self, plan: &Plan) -> Option<SecretContent> {
         let file = |path: &String| DataSource::File(path.clone());

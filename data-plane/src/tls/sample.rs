@@ -1,6 +1,7 @@
 //! Certificates for tests.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use evenkeel_shared::ir::{
     CertificateRef, CertificateSource, DataSource, DownstreamTls, Secret, SecretContent,
@@ -43,6 +44,18 @@ impl Authority {
     pub(crate) fn pair_until(&self, name: &str, year: i32) -> Pem {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        self.signed(&params)
+    }
+
+    /// Valid for so long from now on.
+    pub(crate) fn pair_for(&self, name: &str, time: Duration) -> Pem {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap();
+        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(now) + time;
+        self.signed(&params)
+    }
+
+    fn signed(&self, params: &CertificateParams) -> Pem {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Pem {

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use evenkeel_shared::ir::SecretContent;
-use evenkeel_shared::tls::Identity;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::load::{self, Material, Stamps};
 use super::place::{Place, unknown};
 use super::plan::Plan;
 use super::settings::Shelf;
+use super::shown::{Overview, Shown};
 
 /// All certificates and keys of the process, and the settings made of them.
 #[derive(Debug, Default)]
@@ -22,7 +23,8 @@ pub struct Secrets {
     // A lock: the configuration thread puts plans in, the watch new content. No
     // worker ever takes it; nothing is read from disk under it but by the former.
     state: Mutex<State>,
-    shown: ArcSwap<Vec<Shown>>,
+    shown: ArcSwap<Overview>,
+    news: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -42,17 +44,6 @@ pub(super) struct Item {
     pub(super) good: Option<Material>,
     /// Why the newest is not used.
     pub(super) error: Option<Arc<str>>,
-}
-
-/// One place as it is shown.
-#[derive(Debug, Clone)]
-pub struct Shown {
-    /// Where it is from.
-    pub place: Place,
-    /// The certificates in use.
-    pub certificates: Vec<Identity>,
-    /// Why the newest is not used.
-    pub error: Option<Arc<str>>,
 }
 
 /// A place that the watch looks at.
@@ -131,14 +122,22 @@ impl Secrets {
         }
     }
 
-    /// What there is, ordered by place.
-    pub fn shown(&self) -> Arc<Vec<Shown>> {
+    /// What there is.
+    pub fn shown(&self) -> Arc<Overview> {
         self.shown.load_full()
     }
 
+    /// Waits until [`Self::shown`] has changed since this was last waited for. For
+    /// one waiter.
+    pub async fn changed(&self) {
+        self.news.notified().await;
+    }
+
     fn show(&self, state: &State) {
-        let shown = state.shelf.0.iter().map(|(place, item)| Shown {
+        let places = state.shelf.0.iter().map(|(place, item)| Shown {
             place: place.clone(),
+            source: item.content.as_ref().map(load::whereabouts),
+            trusted: matches!(item.good, Some(Material::Trust(..))),
             certificates: item
                 .good
                 .as_ref()
@@ -147,7 +146,11 @@ impl Secrets {
                 .to_vec(),
             error: item.error.clone(),
         });
-        self.shown.store(Arc::new(shown.collect()));
+        self.shown.store(Arc::new(Overview {
+            places: places.collect(),
+            refusing: state.refusing(),
+        }));
+        self.news.notify_one();
     }
 }
 
@@ -170,6 +173,19 @@ impl State {
                 back.tls.renew(self.shelf.client(back));
             }
         }
+    }
+
+    /// Who has no settings, and why.
+    fn refusing(&self) -> Vec<(String, Arc<str>)> {
+        let fronts = self.plan.fronts.iter().filter_map(|(name, front)| {
+            let reason = front.tls.settings().err()?;
+            Some((format!("listener {:?}", name.as_str()), reason))
+        });
+        let backs = self.plan.backs.iter().filter_map(|(name, back)| {
+            let reason = back.tls.settings().err()?;
+            Some((format!("cluster {:?}", name.as_str()), reason))
+        });
+        fronts.chain(backs).collect()
     }
 
     fn looks(&self) -> Vec<Look> {
@@ -285,14 +301,4 @@ pub fn is_elsewhere(content: &SecretContent) -> bool {
     load::sources(content)
         .iter()
         .all(|source| !source.is_inline())
-}
-
-impl Shown {
-    /// When the first of the certificates ends, in seconds since 1970.
-    pub fn not_after(&self) -> Option<i64> {
-        self.certificates
-            .iter()
-            .map(|certificate| certificate.not_after)
-            .min()
-    }
 }

@@ -51,6 +51,7 @@ impl Bench {
     fn error(&self) -> Option<String> {
         let shown = self.secrets.shown();
         shown
+            .places
             .iter()
             .find_map(|one| one.error.as_deref().map(str::to_owned))
     }
@@ -354,10 +355,14 @@ fn what_a_listener_and_a_cluster_share_is_read_once_and_forgotten_with_the_last(
     plan.back(&bench.plan, &api).unwrap();
     bench.install(plan);
     let shown = bench.secrets.shown();
-    let places: Vec<String> = shown.iter().map(|one| one.place.to_string()).collect();
+    let places: Vec<String> = shown
+        .places
+        .iter()
+        .map(|one| one.place.to_string())
+        .collect();
     assert_eq!(places, ["secret \"ca\"", "secret \"web\""]);
     bench.install(Plan::default());
-    assert!(bench.secrets.shown().is_empty());
+    assert!(bench.secrets.shown().places.is_empty());
 }
 
 #[test]

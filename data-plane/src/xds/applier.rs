@@ -251,6 +251,7 @@ impl<P: Ports> Applier<P> {
             told_listeners: told,
             changed: Some(self.clock.now()),
         }));
+        self.status.tell();
     }
 }
 

@@ -13,11 +13,12 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::Uri;
 use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
 use crate::xds::applier::{Command, Handle, REQUEST_QUEUE};
+use crate::xds::connect::{Dialer, Line};
 use crate::xds::view::Status;
 
 /// Upper bound of the first wait before connecting again.
@@ -30,10 +31,9 @@ const RECONNECT_JITTER: Duration = Duration::from_millis(100);
 const USEFUL_STREAM: Duration = Duration::from_secs(1);
 /// Longest message: a whole configuration may come in one.
 const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
-/// Time to open a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a silent connection is tried, and how long it may take to answer.
-const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
+
+/// Why a stream is given up for another certificate.
+const RENEWED: &str = "the certificate ends, and there is a new one";
 
 /// Who we are, for the control plane.
 pub fn node(id: &str, cluster: &str, metadata: &BTreeMap<String, String>) -> Node {
@@ -56,17 +56,6 @@ pub fn node(id: &str, cluster: &str, metadata: &BTreeMap<String, String>) -> Nod
     }
 }
 
-/// How to reach a control plane.
-pub(crate) fn endpoint(uri: &Uri) -> Endpoint {
-    Endpoint::from(uri.clone())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE.0)
-        .keep_alive_timeout(KEEPALIVE.1)
-        .keep_alive_while_idle(true)
-        .http2_adaptive_window(true)
-}
-
 /// Wait before the n-th attempt after `failures` in a row: uniform in
 /// `[0, min(base * 2^(n-1), max))`.
 pub(crate) fn backoff(failures: u32, entropy: u64) -> Duration {
@@ -83,8 +72,8 @@ fn share(whole: Duration, entropy: u64) -> Duration {
 /// The stream's task.
 #[derive(Debug)]
 pub struct Task {
-    /// The control planes, the first being the one that is wanted.
-    pub control_planes: Vec<Uri>,
+    /// Where the control planes are, and how to know them.
+    pub dialer: Dialer,
     /// Takes the responses.
     pub applier: Handle,
     /// What is shown.
@@ -132,7 +121,7 @@ impl Task {
 
     /// Goes through the control planes until one was of use.
     async fn try_all(&mut self) -> bool {
-        for uri in self.control_planes.clone() {
+        for uri in self.dialer.control_planes.clone() {
             if self.shutdown.is_cancelled() {
                 return true;
             }
@@ -163,20 +152,19 @@ impl Task {
 
     /// Connects and stays until the stream ends.
     async fn visit(&self, uri: &Uri) -> Ended {
-        let endpoint = endpoint(uri);
         let connected = tokio::select! {
-            connected = endpoint.connect() => connected,
+            connected = self.dialer.connect(uri) => connected,
             () = self.shutdown.cancelled() => return Ended::of("shutting down"),
         };
-        let channel = match connected {
-            Ok(channel) => channel,
-            Err(error) => return Ended::of(describe(&error)),
+        let line = match connected {
+            Ok(line) => line,
+            Err(reason) => return Ended::of(reason),
         };
         let (requests, outbound) = mpsc::channel(REQUEST_QUEUE);
         self.applier.tell(Command::Connected(requests));
         let begun = self.clock.now();
         let (responses, reason) = tokio::select! {
-            ended = self.converse(channel, outbound, uri) => ended,
+            ended = self.converse(line, outbound, uri) => ended,
             () = self.shutdown.cancelled() => (0, "shutting down".to_owned()),
         };
         self.applier.tell(Command::Disconnected);
@@ -191,13 +179,13 @@ impl Task {
     /// is in force and answered. Returns how many came, and how it ended.
     async fn converse(
         &self,
-        channel: Channel,
+        line: Line,
         outbound: mpsc::Receiver<
             envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest,
         >,
         uri: &Uri,
     ) -> (u64, String) {
-        let mut client = AggregatedDiscoveryServiceClient::new(channel)
+        let mut client = AggregatedDiscoveryServiceClient::new(line.channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
         let opened = client
             .delta_aggregated_resources(ReceiverStream::new(outbound))
@@ -206,9 +194,16 @@ impl Task {
             Ok(response) => response.into_inner(),
             Err(status) => return (0, refusal(&status)),
         };
+        let renewed = self.dialer.renewed(line.shown.as_ref());
+        tokio::pin!(renewed);
         let mut responses = 0_u64;
         loop {
-            let response = match stream.message().await {
+            // Both futures may be dropped without loss.
+            let message = tokio::select! {
+                message = stream.message() => message,
+                () = &mut renewed => return (responses, RENEWED.to_owned()),
+            };
+            let response = match message {
                 Ok(Some(response)) => response,
                 Ok(None) => return (responses, "ended by the control plane".to_owned()),
                 Err(status) => return (responses, refusal(&status)),
@@ -246,9 +241,13 @@ impl Ended {
     }
 }
 
-/// A refused call in one line.
+/// A refused call in one line, with what broke the connection if that did.
 fn refusal(status: &tonic::Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
+    let text = format!("{:?}: {}", status.code(), status.message());
+    match std::error::Error::source(status) {
+        Some(cause) => format!("{text}: {}", describe(cause)),
+        None => text,
+    }
 }
 
 /// An error with its causes in one line.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use evenkeel_shared::xds::ResourceType;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::tick::Tick;
 use crate::xds::session::Rejected;
@@ -69,6 +70,7 @@ pub struct Status {
     /// never.
     pub saved_at: AtomicU64,
     nacks: [AtomicU64; ResourceType::ALL.len() + 1],
+    news: Notify,
     /// Whether listeners are known and none waited, once.
     ready: std::sync::atomic::AtomicBool,
 }
@@ -82,6 +84,17 @@ impl Status {
     /// There is a first good configuration.
     pub(crate) fn set_configured(&self) {
         self.ready.store(true, Ordering::Release);
+    }
+
+    /// Waits until something has changed since this was last waited for. For one
+    /// waiter.
+    pub async fn changed(&self) {
+        self.news.notified().await;
+    }
+
+    /// Something has changed.
+    pub(crate) fn tell(&self) {
+        self.news.notify_one();
     }
 
     /// Counts a NACK; types that are not ours share a number.

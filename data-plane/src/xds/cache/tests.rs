@@ -1,5 +1,6 @@
 use std::os::unix::fs::PermissionsExt;
 
+use evenkeel_shared::ir;
 use evenkeel_shared::xds::{Resource, encode};
 
 use super::*;
@@ -110,4 +111,42 @@ fn the_last_draft_is_written_at_the_end() {
     let image = load(&directory.path().join("state"), "n").unwrap();
     assert_eq!(image.version, "50");
     assert_ne!(status.saved_at.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn no_key_and_no_certificate_is_written_and_names_of_files_are() {
+    use crate::tls::sample::{Authority, file_pair, inline_pair};
+
+    let mut held = held(&["a"]);
+    let pair = Authority::new().pair("shop.test");
+    let paths = (PathBuf::from("/tls/web.pem"), PathBuf::from("/tls/web.key"));
+    let mut mixed = inline_pair("mixed", &pair);
+    if let ir::SecretContent::Certificate(source) = &mut mixed.content {
+        source.chain = ir::DataSource::File("/tls/web.pem".to_owned());
+    }
+    for secret in [
+        inline_pair("inline", &pair),
+        file_pair("file", &paths),
+        mixed,
+    ] {
+        let key = Key::new(ResourceType::Secret, secret.name.as_str());
+        let accepted = Accepted {
+            version: "v".into(),
+            encoded: Arc::default(),
+            ignored: Arc::default(),
+            value: Resource::Secret(secret).into(),
+        };
+        held.insert(&key, accepted);
+    }
+    let content = render("n", "7", 0, &held);
+    let text = String::from_utf8_lossy(&content);
+    for line in pair.key.lines().chain(pair.chain.lines()) {
+        assert!(!text.contains(line), "{line}");
+    }
+    let image = parse(&content, "n").unwrap();
+    assert_eq!(names(&image), ["a", "file"]);
+    let Value::Secret(file) = &image.resources[1].1.value else {
+        panic!("{image:?}");
+    };
+    assert_eq!(**file, file_pair("file", &paths));
 }

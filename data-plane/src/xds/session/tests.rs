@@ -5,6 +5,8 @@ use envoy_types::pb::google::protobuf::Any;
 use evenkeel_shared::xds::Resource;
 use prost::Message;
 
+mod secrets;
+
 use super::nack::bounded;
 use super::read::MAX_RESOURCE_BYTES;
 use super::*;
