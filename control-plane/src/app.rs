@@ -1,6 +1,7 @@
 //! Starts and stops a control plane. Everything it has hangs off one call, so
 //! that several live side by side in one process.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,32 +11,40 @@ use evenkeel_shared::proto::DESCRIPTORS;
 use evenkeel_shared::proto::v1::management_service_server::ManagementServiceServer;
 use futures_util::future::try_join3;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic_health::pb::health_server::{Health, HealthServer};
 use tracing::{info, warn};
 
+use self::serve::{serve, serve_admin};
 use crate::admin;
 use crate::admin::metrics::Metrics;
 use crate::api::committer::Committer;
 use crate::api::service::Management;
+use crate::audit_sink::{self, Audit};
 use crate::config::ControlPlaneArgs;
-use crate::fleet::{Fleet, Reports};
+use crate::door::{Conn, Door, Keys};
+use crate::fleet::{Fleet, Reporting, Reports};
+use crate::snapshot::Snapshot;
 use crate::store::SqliteStore;
 use crate::xds::clock::Clock;
 use crate::xds::nodes::Nodes;
 use crate::xds::service::{Ads, Discovery};
 
-/// How often a silent connection is asked whether it lives.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-
-/// How long it has for an answer.
-const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
+mod serve;
 
 /// How long connections have to end at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How many requests a connection of the xDS port has open at once: a proxy has
+/// one stream for its configuration and one for its reports.
+const XDS_REQUESTS: u32 = 16;
+
+/// How many requests a connection of the API port has open at once.
+const API_REQUESTS: u32 = 128;
 
 /// Where a control plane listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +57,13 @@ pub struct Addresses {
     pub admin: SocketAddr,
 }
 
+/// What comes in.
+struct Ports {
+    xds: ReceiverStream<io::Result<Conn>>,
+    api: ReceiverStream<io::Result<Conn>>,
+    admin: TcpListener,
+}
+
 struct Listeners {
     xds: TcpListener,
     api: TcpListener,
@@ -58,62 +74,107 @@ struct Listeners {
 /// the stored configuration is loaded and connections are accepted.
 ///
 /// # Errors
-/// The store cannot be opened or holds an invalid configuration, an address
-/// cannot be bound, or a server fails.
+/// It would be open to other machines without protection, the store cannot be
+/// opened or holds an invalid configuration, certificates cannot be used, an
+/// address cannot be bound, or a server fails.
 pub async fn run(
     args: ControlPlaneArgs,
     shutdown: CancellationToken,
     ready: impl FnOnce(Addresses) + Send,
 ) -> anyhow::Result<()> {
+    let warnings = args.warnings()?;
+    for warning in &warnings {
+        warn!("insecure: {warning}");
+    }
+    let keys = Keys::read(&args).await?;
     let clock = Clock::start();
-    let directory = args.data_dir.display().to_string();
-    let store = SqliteStore::open(args.data_dir.clone()).await;
-    let store = Arc::new(store.with_context(|| format!("data directory {directory}"))?);
+    let store = open_store(&args).await?;
     let nodes = Arc::new(Nodes::new(clock));
     let metrics = Arc::new(Metrics::new(Arc::clone(&nodes)));
-    let (committer, configuration) = Committer::load(
-        Arc::clone(&store),
-        Arc::clone(&nodes),
-        Arc::clone(&metrics),
-        clock,
-    )
-    .await?;
+    let (stored, known) = (Arc::clone(&store), Arc::clone(&nodes));
+    let (committer, configuration) =
+        Committer::load(stored, known, Arc::clone(&metrics), clock).await?;
     let (listeners, addresses) = bind(&args).await?;
     let tasks = TaskTracker::new();
+    let ports = Ports::open(listeners, keys, &metrics, &shutdown, &tasks);
     tasks.spawn(committer.run(shutdown.clone()));
-    let fleet = Arc::new(Fleet::default());
-    let id: Arc<str> = args.id.into();
-    let discovery = Discovery {
-        snapshots: configuration.snapshots(),
+    let common = Common {
         nodes: Arc::clone(&nodes),
+        fleet: Arc::new(Fleet::default()),
         metrics: Arc::clone(&metrics),
         clock,
         shutdown: shutdown.clone(),
-        id: Arc::clone(&id),
+        id: args.id.into(),
         tasks: tasks.clone(),
     };
-    let reports = Reports::server(Arc::clone(&fleet), tasks.clone(), shutdown.clone());
+    let xds = common.xds(configuration.snapshots()).await;
     let management = Management {
         configuration,
         store: Arc::clone(&store),
         nodes,
-        fleet,
+        fleet: common.fleet,
         clock,
-        id,
+        id: common.id,
         shutdown: shutdown.clone(),
+        warnings,
     };
-    let xds = Routes::new(Ads::server(discovery)).add_service(reports);
-    let api = Routes::new(management.server());
+    let api = with_reflection(Routes::new(management.server()))?;
+    let api = api.add_service(health().await);
     let pages = admin::router(metrics, shutdown.clone());
     info!(xds = %addresses.xds, api = %addresses.api, admin = %addresses.admin, "control plane listens");
     ready(addresses);
     let served = try_join3(
-        serve(with_common(xds).await?, listeners.xds, shutdown.clone()),
-        serve(with_common(api).await?, listeners.api, shutdown.clone()),
-        serve_admin(pages, listeners.admin, shutdown.clone()),
+        serve(xds, XDS_REQUESTS, ports.xds, shutdown.clone()),
+        serve(api, API_REQUESTS, ports.api, shutdown.clone()),
+        serve_admin(pages, ports.admin, shutdown.clone()),
     )
     .await;
     shutdown.cancel();
+    end(&tasks, store).await;
+    served.map(|_| ())
+}
+
+/// What the services of the xDS port work with.
+struct Common {
+    nodes: Arc<Nodes>,
+    fleet: Arc<Fleet>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    shutdown: CancellationToken,
+    id: Arc<str>,
+    tasks: TaskTracker,
+}
+
+impl Common {
+    /// The services of the xDS port.
+    async fn xds(&self, snapshots: watch::Receiver<Arc<Snapshot>>) -> Routes {
+        let (audit, denials) = Audit::open(Arc::clone(&self.metrics), self.clock);
+        self.tasks.spawn(audit_sink::log(denials, self.clock));
+        let discovery = Discovery {
+            snapshots,
+            nodes: Arc::clone(&self.nodes),
+            metrics: Arc::clone(&self.metrics),
+            audit: audit.clone(),
+            clock: self.clock,
+            shutdown: self.shutdown.clone(),
+            id: Arc::clone(&self.id),
+            tasks: self.tasks.clone(),
+        };
+        let reporting = Reporting {
+            fleet: Arc::clone(&self.fleet),
+            audit,
+            clock: self.clock,
+            tasks: self.tasks.clone(),
+            shutdown: self.shutdown.clone(),
+        };
+        Routes::new(Ads::server(discovery))
+            .add_service(Reports::server(reporting))
+            .add_service(health().await)
+    }
+}
+
+/// Waits for the tasks, and closes the store after them.
+async fn end(tasks: &TaskTracker, store: Arc<SqliteStore>) {
     tasks.close();
     if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
         warn!("some streams did not end in time");
@@ -121,7 +182,13 @@ pub async fn run(
     if let Some(store) = Arc::into_inner(store) {
         store.close().await;
     }
-    served.map(|_| ())
+}
+
+async fn open_store(args: &ControlPlaneArgs) -> anyhow::Result<Arc<SqliteStore>> {
+    let directory = args.data_dir.display();
+    let store = SqliteStore::open(args.data_dir.clone()).await;
+    let store = store.with_context(|| format!("data directory {directory}"))?;
+    Ok(Arc::new(store))
 }
 
 async fn bind(args: &ControlPlaneArgs) -> anyhow::Result<(Listeners, Addresses)> {
@@ -137,71 +204,55 @@ async fn bind(args: &ControlPlaneArgs) -> anyhow::Result<(Listeners, Addresses)>
 }
 
 async fn listen(name: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    if !address.ip().is_loopback() {
-        warn!(
-            listener = name, %address,
-            "listens beyond this machine without encryption or authentication: anybody who reaches it can use it"
-        );
-    }
     TcpListener::bind(address)
         .await
         .with_context(|| format!("{name} listener on {address}"))
 }
 
-/// Adds what every gRPC port has: health and reflection.
-async fn with_common(routes: Routes) -> anyhow::Result<Routes> {
+impl Ports {
+    /// Lets connections in, and follows the files of certificates.
+    fn open(
+        listeners: Listeners,
+        keys: Option<Keys>,
+        metrics: &Arc<Metrics>,
+        shutdown: &CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Self {
+        let door = |port, handshake| Door {
+            port,
+            handshake,
+            metrics: Arc::clone(metrics),
+            shutdown: shutdown.clone(),
+            tasks: tasks.clone(),
+        };
+        let xds = door("xds", keys.as_ref().map(Keys::xds));
+        let api = door("api", keys.as_ref().map(Keys::api));
+        if let Some(keys) = keys {
+            tasks.spawn(keys.follow(Arc::clone(metrics), shutdown.clone()));
+        }
+        Self {
+            xds: xds.open(listeners.xds),
+            api: api.open(listeners.api),
+            admin: listeners.admin,
+        }
+    }
+}
+
+/// Whether the process serves, for probes that speak gRPC.
+async fn health() -> HealthServer<impl Health> {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter
         .set_serving::<ManagementServiceServer<Management<SqliteStore>>>()
         .await;
+    health
+}
+
+/// Adds the schema, for clients that have none. Only for users: proxies know
+/// what they speak.
+fn with_reflection(routes: Routes) -> anyhow::Result<Routes> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    Ok(routes.add_service(health).add_service(reflection))
-}
-
-async fn serve(
-    routes: Routes,
-    listener: TcpListener,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let server = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
-    end_in_time(server, &shutdown).await
-}
-
-async fn serve_admin(
-    pages: axum::Router,
-    listener: TcpListener,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let server =
-        axum::serve(listener, pages).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    end_in_time(async { server.await }, &shutdown).await
-}
-
-/// Lets a server finish after the shutdown, but not for ever.
-async fn end_in_time<E>(
-    server: impl Future<Output = Result<(), E>>,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()>
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    let late = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        ended = server => Ok(ended?),
-        () = late => {
-            warn!("some connections did not end in time");
-            Ok(())
-        }
-    }
+    Ok(routes.add_service(reflection))
 }

@@ -34,6 +34,10 @@ pub struct ConfigSet {
 /// Which proxies get which listeners.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Names of which a certificate must carry one; empty is the default.
+    pub identities: Vec<String>,
     /// Which proxies.
     pub selector: Selector,
     /// Which listeners.
@@ -54,7 +58,9 @@ pub fn compile(model: &Model) -> ConfigSet {
         let compiled = cluster::compile(name, cluster);
         (compiled.name.clone(), compiled)
     });
-    let groups = model.proxy_groups.values().map(|group| Group {
+    let groups = model.proxy_groups.iter().map(|(name, group)| Group {
+        name: name.clone(),
+        identities: group.identities.clone(),
         selector: group.selector.clone(),
         listeners: group.listeners.clone(),
     });

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use evenkeel_shared::proto::v1;
 use evenkeel_shared::proto::v1::fleet_service_server::{FleetService, FleetServiceServer};
 use evenkeel_shared::proto::v1::{report_request, report_response};
 use futures_util::future::join_all;
+use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,6 +20,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::debug;
+
+use crate::audit_sink::Audit;
+use crate::door::Quota;
+use crate::peer::{Peer, Share};
+use crate::rate::Bucket;
+use crate::xds::check_name;
+use crate::xds::clock::Clock;
 
 /// How many proxies may report.
 const PROXIES: usize = 20_000;
@@ -35,8 +43,21 @@ const HELLO: Duration = Duration::from_secs(10);
 /// Questions that a proxy has not taken yet; another one is not asked then.
 const BACKLOG: usize = 16;
 
-/// The largest message of a proxy, in bytes.
-const MESSAGE_LIMIT: usize = 16 << 20;
+/// How many lines one party may have: a certificate at one address, or an
+/// address.
+const LINES_EACH: usize = 64;
+
+/// The largest message of a proxy, in bytes: the endpoints of a cluster of ten
+/// thousand.
+const MESSAGE_LIMIT: usize = 4 << 20;
+
+/// The largest report that is kept, in bytes.
+const REPORT_LIMIT: usize = 64 << 10;
+
+/// How many messages a proxy may send at once, and how many more in each second.
+/// It reports once in a while, and is asked by few.
+const BURST: u64 = 1_000;
+const RATE: u64 = 100;
 
 /// The longest node id, in bytes.
 const ID_LIMIT: usize = 256;
@@ -54,6 +75,8 @@ pub struct Fleet {
 #[derive(Debug)]
 struct Line {
     number: u64,
+    /// Whose it is.
+    owner: String,
     report: Option<v1::ProxyReport>,
     ask: mpsc::Sender<Question>,
 }
@@ -134,18 +157,31 @@ impl Fleet {
         self.numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    fn open(&self, proxy: &str, ask: mpsc::Sender<Question>) -> Result<u64, Status> {
+    /// Opens the line of a proxy, in place of one that it had before.
+    fn open(&self, proxy: &str, owner: String, ask: mpsc::Sender<Question>) -> Result<u64, Status> {
         if self.lines.len() >= PROXIES && !self.lines.contains_key(proxy) {
             return Err(Status::unavailable(format!("more than {PROXIES} proxies")));
         }
         let number = self.next_number();
         let line = Line {
             number,
+            owner,
             report: None,
             ask,
         };
-        self.lines.insert(proxy.to_owned(), line);
-        Ok(number)
+        match self.lines.entry(proxy.to_owned()) {
+            Entry::Occupied(taken) if taken.get().owner != line.owner => Err(
+                Status::already_exists(format!("node_id {proxy:?} is in use by somebody else")),
+            ),
+            Entry::Occupied(mut taken) => {
+                taken.insert(line);
+                Ok(number)
+            }
+            Entry::Vacant(place) => {
+                place.insert(line);
+                Ok(number)
+            }
+        }
     }
 
     fn close(&self, proxy: &str, number: u64) {
@@ -175,27 +211,33 @@ impl Fleet {
     }
 }
 
+/// What the service works with.
+#[derive(Debug, Clone)]
+pub struct Reporting {
+    /// All lines.
+    pub fleet: Arc<Fleet>,
+    /// Where refusals are told.
+    pub audit: Audit,
+    /// The time.
+    pub clock: Clock,
+    /// Owns the tasks of the lines.
+    pub tasks: TaskTracker,
+    /// Ends all lines.
+    pub shutdown: CancellationToken,
+}
+
 /// The service that proxies call.
 #[derive(Debug)]
 pub struct Reports {
-    fleet: Arc<Fleet>,
-    tasks: TaskTracker,
-    shutdown: CancellationToken,
+    with: Reporting,
+    places: Arc<Quota<Share>>,
 }
 
 impl Reports {
     /// The service, ready to be mounted.
-    pub fn server(
-        fleet: Arc<Fleet>,
-        tasks: TaskTracker,
-        shutdown: CancellationToken,
-    ) -> FleetServiceServer<Self> {
-        let service = Self {
-            fleet,
-            tasks,
-            shutdown,
-        };
-        FleetServiceServer::new(service).max_decoding_message_size(MESSAGE_LIMIT)
+    pub fn server(with: Reporting) -> FleetServiceServer<Self> {
+        let places = Quota::new(PROXIES, LINES_EACH);
+        FleetServiceServer::new(Self { with, places }).max_decoding_message_size(MESSAGE_LIMIT)
     }
 }
 
@@ -207,15 +249,22 @@ impl FleetService for Reports {
         &self,
         request: Request<Streaming<v1::ReportRequest>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
+        let peer = Peer::of(&request);
+        let place = self.places.take(peer.as_ref().and_then(Peer::share));
+        let place = place.map_err(|_| {
+            Status::resource_exhausted(format!(
+                "more than {LINES_EACH} lines from one place, or {PROXIES} in all"
+            ))
+        })?;
         let (ask, questions) = mpsc::channel(BACKLOG);
-        let fleet = Arc::clone(&self.fleet);
-        let shutdown = self.shutdown.clone();
-        self.tasks.spawn(async move {
-            if let Err(status) = listen(&fleet, request.into_inner(), &ask, &shutdown).await {
+        let with = self.with.clone();
+        self.with.tasks.spawn(async move {
+            if let Err(status) = listen(&with, request.into_inner(), &ask, peer).await {
                 debug!(%status, "report line ended");
                 // The proxy may be gone or not reading; the line ends anyway.
                 let _ = ask.try_send(Err(status));
             }
+            drop(place);
         });
         Ok(Response::new(ReceiverStream::new(questions)))
     }
@@ -223,10 +272,10 @@ impl FleetService for Reports {
 
 /// Follows one line to its end.
 async fn listen(
-    fleet: &Fleet,
+    with: &Reporting,
     mut reports: Streaming<v1::ReportRequest>,
     ask: &mpsc::Sender<Question>,
-    shutdown: &CancellationToken,
+    peer: Option<Peer>,
 ) -> Result<(), Status> {
     let first = timeout(HELLO, reports.message()).await;
     let first = first.map_err(|_| Status::deadline_exceeded("no hello came"))??;
@@ -240,24 +289,52 @@ async fn listen(
             )));
         }
     };
-    let number = fleet.open(&proxy, ask.clone())?;
-    let ended = loop {
+    let deny = |reason, status: &Status| {
+        let detail = status.message().to_owned();
+        with.audit.deny(reason, "report", peer.as_ref(), detail);
+    };
+    check_name(peer.as_ref(), &proxy).inspect_err(|status| deny("node_id", status))?;
+    let owner = peer.as_ref().map_or_else(String::new, Peer::owner);
+    let opened = with.fleet.open(&proxy, owner, ask.clone());
+    let number = opened.inspect_err(|status| deny("node_id_in_use", status))?;
+    let ended = follow(with, reports, ask, (&proxy, number)).await;
+    with.fleet.close(&proxy, number);
+    ended
+}
+
+/// Takes what comes on an open line.
+async fn follow(
+    with: &Reporting,
+    mut reports: Streaming<v1::ReportRequest>,
+    ask: &mpsc::Sender<Question>,
+    (proxy, number): (&str, u64),
+) -> Result<(), Status> {
+    let mut bucket = Bucket::new(RATE, BURST, with.clock.now());
+    loop {
         // Reading a message can be cancelled without losing one.
         let message = tokio::select! {
-            () = shutdown.cancelled() => break Ok(()),
-            () = ask.closed() => break Ok(()),
-            message = reports.message() => message,
+            () = with.shutdown.cancelled() => return Ok(()),
+            () = ask.closed() => return Ok(()),
+            message = reports.message() => message?,
         };
-        match message {
-            Ok(Some(request)) => {
-                if let Some(message) = request.message {
-                    fleet.take(&proxy, number, message);
-                }
-            }
-            Ok(None) => break Ok(()),
-            Err(status) => break Err(status),
+        let Some(request) = message else {
+            return Ok(());
+        };
+        if !bucket.take(with.clock.now()) {
+            return Err(Status::resource_exhausted(format!(
+                "more than {BURST} messages at once and {RATE} in each second"
+            )));
         }
-    };
-    fleet.close(&proxy, number);
-    ended
+        match request.message {
+            Some(report_request::Message::Report(report))
+                if report.encoded_len() > REPORT_LIMIT =>
+            {
+                return Err(Status::resource_exhausted(format!(
+                    "report: more than {REPORT_LIMIT} bytes"
+                )));
+            }
+            Some(message) => with.fleet.take(proxy, number, message),
+            None => {}
+        }
+    }
 }

@@ -4,11 +4,15 @@
 pub mod admin;
 pub mod api;
 pub mod app;
+pub mod audit_sink;
 pub mod compile;
 pub mod config;
+pub mod door;
+pub mod entitle;
 pub mod fleet;
 pub mod model;
 pub mod peer;
+pub mod rate;
 pub mod snapshot;
 pub mod store;
 pub mod xds;

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use evenkeel_shared::ir;
 use evenkeel_shared::names::Name;
+use evenkeel_shared::tls::Identity;
 use evenkeel_shared::xds::{Resource, ResourceType, encode, version};
 use parking_lot::Mutex;
 
 use crate::compile::removal::clusters_of;
 use crate::compile::{ConfigSet, Group};
+use crate::entitle::{self, NotEntitled};
 
 /// How many different views are kept; one more is made anew each time it is
 /// asked for. There are as many as there are combinations of groups that
@@ -139,28 +141,28 @@ impl Snapshot {
     /// The resources for a proxy: without any group everything, else the
     /// listeners of its groups and what those need. Proxies of the same groups
     /// share one view.
-    pub fn view(&self, node: &NodeIdentity) -> Arc<View> {
+    ///
+    /// # Errors
+    /// By what it says of itself it belongs to a group to which its certificate
+    /// does not entitle it.
+    pub fn view(
+        &self,
+        node: &NodeIdentity,
+        certificate: Option<&Identity>,
+    ) -> Result<Arc<View>, NotEntitled> {
         if self.groups.is_empty() {
-            return Arc::clone(&self.all);
+            return Ok(Arc::clone(&self.all));
         }
-        let selected = |group: &Group| {
-            let selector = &group.selector;
-            selector.selects(&node.id, &node.cluster, &node.metadata)
-        };
-        let groups = self.groups.iter().enumerate();
-        let positions: Vec<usize> = groups
-            .filter(|(_, group)| selected(group))
-            .map(|(position, _)| position)
-            .collect();
+        let positions = entitle::groups(&self.groups, node, certificate)?;
         let mut views = self.views.lock();
         if let Some(view) = views.get(&positions) {
-            return Arc::clone(view);
+            return Ok(Arc::clone(view));
         }
         let view = Arc::new(self.closure(&positions));
         if views.len() < KEPT_VIEWS {
             views.insert(positions, Arc::clone(&view));
         }
-        view
+        Ok(view)
     }
 
     /// The listeners of some groups, everything that they need, and the removal

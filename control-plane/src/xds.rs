@@ -6,7 +6,12 @@
 //! task per stream moves messages and calls it.
 
 pub mod clock;
+mod node;
 pub mod nodes;
+mod outlet;
 pub mod service;
 mod stream;
 pub mod subscription;
+mod variant;
+
+pub(crate) use self::node::check_name;

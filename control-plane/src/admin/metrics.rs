@@ -11,7 +11,10 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use self::security::Security;
 use crate::xds::nodes::Nodes;
+
+mod security;
 
 /// How many proxies get a series of their own.
 const PROXY_SERIES: usize = 1000;
@@ -40,6 +43,8 @@ pub struct Metrics {
     pub slow_readers: Counter,
     /// Seconds from a request for a commit to its being durable and published.
     pub commit_seconds: Histogram,
+    /// Who was kept out.
+    pub security: Security,
     revision: Gauge<u64, AtomicU64>,
     pushes: Family<Kind, Counter>,
     push_bytes: Counter,
@@ -57,6 +62,7 @@ impl Metrics {
             commit_seconds: Histogram::new([
                 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
             ]),
+            security: Security::default(),
             revision: Gauge::default(),
             pushes: Family::default(),
             push_bytes: Counter::default(),
@@ -100,6 +106,7 @@ impl Metrics {
             "Changes asked for, by result",
             self.commits.clone(),
         );
+        self.security.register(registry);
         registry.register_collector(Box::new(Proxies { nodes }));
     }
 

@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 use super::committer::Configuration;
 use super::{read, wait};
 use crate::fleet::Fleet;
+use crate::peer::Peer;
 use crate::store::ConfigStore;
 use crate::xds::clock::Clock;
 use crate::xds::nodes::Nodes;
@@ -38,6 +39,8 @@ pub struct Management<S> {
     pub id: Arc<str>,
     /// Ends streams.
     pub shutdown: CancellationToken,
+    /// What is insecure about how the process was started.
+    pub warnings: Vec<String>,
 }
 
 impl<S: ConfigStore + std::fmt::Debug> Management<S> {
@@ -49,8 +52,8 @@ impl<S: ConfigStore + std::fmt::Debug> Management<S> {
 
 /// Who calls, as far as the server can tell.
 fn caller<T>(request: &Request<T>) -> String {
-    let address = request.remote_addr();
-    address.map_or_else(String::new, |address| address.ip().to_string())
+    let peer = Peer::of(request);
+    peer.map_or_else(String::new, |peer| peer.address.ip().to_string())
 }
 
 #[tonic::async_trait]

@@ -19,7 +19,7 @@ impl<S: ConfigStore> Management<S> {
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
             control_plane_id: self.id.to_string(),
             proxies: nodes.map(|node| self.proxy(node, revision)).collect(),
-            warnings: Vec::new(),
+            warnings: self.warnings.clone(),
         }
     }
 
@@ -37,8 +37,8 @@ impl<S: ConfigStore> Management<S> {
                 .map(|rejected| rejection(&id, rejected, &self.clock))
                 .collect(),
             report: self.fleet.report(&id),
-            address: String::new(),
-            identity: String::new(),
+            address: node.address,
+            identity: node.certificate,
             id,
         }
     }

@@ -50,6 +50,10 @@ impl Plane {
             api_listen: any,
             admin_listen: any,
             id: "cp-1".to_owned(),
+            tls_cert: None,
+            tls_key: None,
+            client_ca: None,
+            insecure: false,
         };
         let shutdown = CancellationToken::new();
         let (told, ready) = oneshot::channel();

@@ -15,6 +15,9 @@ pub struct ProxyGroup {
     pub selector: Selector,
     /// What they listen on.
     pub listeners: BTreeSet<ListenerName>,
+    /// Names of which a certificate must carry one, `*` at the end standing for
+    /// anything; empty is the default.
+    pub identities: Vec<String>,
 }
 
 /// Conditions on a proxy, all of which must hold; an empty one always holds.
@@ -60,7 +63,7 @@ pub(super) fn from_proto(proto: &v1::ProxyGroup, faults: &mut Faults) -> ProxyGr
     let v1::ProxyGroup {
         selector,
         listeners,
-        identities: _,
+        identities,
     } = proto;
     let v1::ProxySelector {
         cluster,
@@ -90,5 +93,6 @@ pub(super) fn from_proto(proto: &v1::ProxyGroup, faults: &mut Faults) -> ProxyGr
             .iter()
             .map(|name| ListenerName::from(name.as_str()))
             .collect(),
+        identities: identities.clone(),
     }
 }

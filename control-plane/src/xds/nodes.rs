@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::subscription::Rejected;
+use crate::peer::Peer;
 use crate::snapshot::NodeIdentity;
 
 /// How many proxies are kept.
@@ -48,6 +49,10 @@ pub struct Node {
     pub since: u64,
     /// How far its newest stream has come.
     pub progress: Progress,
+    /// Where its newest stream comes from, or came from.
+    pub address: String,
+    /// The name in the certificate of that; empty without one.
+    pub certificate: String,
 }
 
 /// The register.
@@ -63,11 +68,23 @@ pub struct Nodes {
 
 #[derive(Debug)]
 struct Entry {
-    identity: NodeIdentity,
     /// Open streams by number; a reconnect may overlap the stream it replaces.
-    streams: BTreeMap<u64, Progress>,
-    last: Progress,
+    streams: BTreeMap<u64, Line>,
+    /// The last one that closed.
+    last: Line,
     since: u64,
+}
+
+/// A stream, as it is listed.
+#[derive(Debug, Clone, Default)]
+struct Line {
+    identity: NodeIdentity,
+    progress: Progress,
+    address: String,
+    certificate: String,
+    /// Whose it is. A proxy of the same id that is somebody else's is served,
+    /// but not listed in place of the one that was there before.
+    owner: String,
 }
 
 /// An open stream of a proxy; it is registered until this is dropped.
@@ -76,6 +93,7 @@ pub struct Connected {
     nodes: Arc<Nodes>,
     id: String,
     stream: u64,
+    contested: bool,
 }
 
 impl Nodes {
@@ -91,31 +109,34 @@ impl Nodes {
     }
 
     /// Registers a stream of a proxy.
-    pub fn connect(self: &Arc<Self>, identity: NodeIdentity) -> Connected {
+    pub fn connect(self: &Arc<Self>, identity: NodeIdentity, peer: Option<&Peer>) -> Connected {
         let stream = self.streams.fetch_add(1, Ordering::Relaxed);
         let id = identity.id.clone();
         let now = self.clock.now();
         if self.entries.len() >= CAPACITY {
             self.make_room(now);
         }
+        let mut contested = false;
         if self.entries.contains_key(&id) || self.entries.len() < CAPACITY {
             let mut entry = self.entries.entry(id.clone()).or_insert_with(|| Entry {
-                identity: NodeIdentity::default(),
                 streams: BTreeMap::new(),
-                last: Progress::default(),
+                last: Line::default(),
                 since: now,
             });
             if entry.streams.is_empty() {
                 entry.since = now;
             }
-            entry.identity = identity;
-            entry.streams.insert(stream, Progress::default());
+            let line = Line::new(identity, peer);
+            // Whoever does not say who they are share the empty id.
+            contested = !id.is_empty() && entry.owner().is_some_and(|owner| owner != line.owner);
+            entry.streams.insert(stream, line);
         }
         self.notify();
         Connected {
             nodes: Arc::clone(self),
             id,
             stream,
+            contested,
         }
     }
 
@@ -191,26 +212,54 @@ impl Entry {
         self.streams.is_empty() && now.saturating_sub(self.since) > MEMORY
     }
 
+    /// Who has the id: whoever's stream is the oldest.
+    fn owner(&self) -> Option<&str> {
+        let oldest = self.streams.first_key_value();
+        oldest.map(|(_, line)| line.owner.as_str())
+    }
+
     fn facts(&self) -> Node {
-        let newest = self.streams.last_key_value();
+        let owner = self.owner();
+        let mut lines = self.streams.values().rev();
+        let newest = lines.find(|line| Some(line.owner.as_str()) == owner);
+        let line = newest.unwrap_or(&self.last);
         Node {
-            identity: self.identity.clone(),
+            identity: line.identity.clone(),
             connected: newest.is_some(),
             since: self.since,
-            progress: newest.map_or(&self.last, |(_, progress)| progress).clone(),
+            progress: line.progress.clone(),
+            address: line.address.clone(),
+            certificate: line.certificate.clone(),
+        }
+    }
+}
+
+impl Line {
+    fn new(identity: NodeIdentity, peer: Option<&Peer>) -> Self {
+        Self {
+            identity,
+            progress: Progress::default(),
+            address: peer.map_or_else(String::new, |peer| peer.address.to_string()),
+            certificate: peer.map_or_else(String::new, |peer| peer.label().to_owned()),
+            owner: peer.map_or_else(String::new, Peer::owner),
         }
     }
 }
 
 impl Connected {
+    /// Whether somebody else has the id already.
+    pub fn is_contested(&self) -> bool {
+        self.contested
+    }
+
     /// Notes how far the stream has come.
     pub fn advance(&self, progress: &Progress) {
         let mut changed = false;
         if let Some(mut entry) = self.nodes.entries.get_mut(&self.id)
             && let Some(known) = entry.streams.get_mut(&self.stream)
-            && known != progress
+            && known.progress != *progress
         {
-            known.clone_from(progress);
+            known.progress.clone_from(progress);
             changed = true;
         }
         if changed {
@@ -255,7 +304,7 @@ mod tests {
     #[tokio::test]
     async fn a_proxy_that_left_is_remembered_with_what_it_had() {
         let nodes = Arc::new(Nodes::new(Clock::start()));
-        let stream = nodes.connect(identity("p1"));
+        let stream = nodes.connect(identity("p1"), None);
         stream.advance(&accepted(3));
         assert_eq!(nodes.connected(), ["p1"]);
         drop(stream);
@@ -267,9 +316,9 @@ mod tests {
     #[tokio::test]
     async fn a_reconnect_that_overlaps_counts_as_connected_throughout() {
         let nodes = Arc::new(Nodes::new(Clock::start()));
-        let old = nodes.connect(identity("p1"));
+        let old = nodes.connect(identity("p1"), None);
         old.advance(&accepted(3));
-        let new = nodes.connect(identity("p1"));
+        let new = nodes.connect(identity("p1"), None);
         new.advance(&accepted(4));
         drop(old);
         let node = nodes.get("p1").unwrap();
@@ -281,7 +330,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_proxy_is_forgotten_after_an_hour() {
         let nodes = Arc::new(Nodes::new(Clock::start()));
-        drop(nodes.connect(identity("p1")));
+        drop(nodes.connect(identity("p1"), None));
         tokio::time::advance(std::time::Duration::from_secs(3599)).await;
         assert_eq!(nodes.list().len(), 1);
         tokio::time::advance(std::time::Duration::from_secs(2)).await;
@@ -291,10 +340,42 @@ mod tests {
     #[tokio::test]
     async fn the_audience_of_a_revision_is_who_was_connected_then() {
         let nodes = Arc::new(Nodes::new(Clock::start()));
-        let _early = nodes.connect(identity("p1"));
+        let _early = nodes.connect(identity("p1"), None);
         assert_eq!(nodes.capture_audience(7), 1);
-        let _late = nodes.connect(identity("p2"));
+        let _late = nodes.connect(identity("p2"), None);
         assert_eq!(&*nodes.audience(7).unwrap(), ["p1"]);
         assert!(nodes.audience(8).is_none());
+    }
+
+    fn from(address: &str) -> Peer {
+        Peer {
+            address: address.parse().unwrap(),
+            identity: None,
+            tls: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_takes_the_place_of_a_proxy_that_is_there() {
+        let nodes = Arc::new(Nodes::new(Clock::start()));
+        let mine = nodes.connect(identity("p1"), Some(&from("10.0.0.1:1")));
+        mine.advance(&accepted(3));
+        let other = NodeIdentity {
+            cluster: "else".to_owned(),
+            ..identity("p1")
+        };
+        let theirs = nodes.connect(other, Some(&from("10.0.0.2:1")));
+        theirs.advance(&accepted(9));
+        assert!(theirs.is_contested() && !mine.is_contested());
+        let shown = || {
+            let node = nodes.get("p1").unwrap();
+            (node.identity.cluster, node.progress.accepted, node.address)
+        };
+        assert_eq!(shown(), (String::new(), 3, "10.0.0.1:1".to_owned()));
+        let again = nodes.connect(identity("p1"), Some(&from("10.0.0.1:2")));
+        assert!(!again.is_contested());
+        assert_eq!(shown().2, "10.0.0.1:2", "a reconnect of the same is shown");
+        drop((mine, again));
+        assert_eq!(shown(), ("else".to_owned(), 9, "10.0.0.2:1".to_owned()));
     }
 }

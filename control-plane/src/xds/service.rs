@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
@@ -11,23 +12,38 @@ use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
 use futures_util::Stream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tonic::{Code, Request, Status, Streaming};
 
 use super::clock::Clock;
 use super::nodes::Nodes;
-use super::stream::{Shared, Variant, run};
+use super::outlet::{Inlet, outlet};
+use super::stream::{Shared, run};
 use super::subscription::{SotwSubscription, Subscription};
+use super::variant::Variant;
 use crate::admin::metrics::Metrics;
+use crate::audit_sink::Audit;
+use crate::door::{Full, Place, Quota};
+use crate::peer::{Link, Share};
 use crate::snapshot::Snapshot;
 
 /// How many streams a process serves.
 const STREAMS: usize = 10_000;
 
-/// The largest request, in bytes: a reconnecting client names all it has.
-const REQUEST_LIMIT: usize = 16 << 20;
+/// How many of them to one party: a certificate at one address, or an address.
+const STREAMS_EACH: usize = 64;
+
+/// The largest request, in bytes: a client that reconnects names all it has of a
+/// type with their versions, which takes about 80 bytes each, and there may be
+/// 100,000.
+const REQUEST_LIMIT: usize = 8 << 20;
+
+/// How long a client has to take the end of its stream, before the connection is
+/// cut off with all that waits in it.
+const PARTING: Duration = Duration::from_secs(10);
 
 /// What the service works with.
 #[derive(Debug)]
@@ -38,6 +54,8 @@ pub struct Discovery {
     pub nodes: Arc<Nodes>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Where refusals are told.
+    pub audit: Audit,
     /// The time.
     pub clock: Clock,
     /// Ends all streams.
@@ -53,7 +71,7 @@ pub struct Discovery {
 pub struct Ads {
     shared: Shared,
     tasks: TaskTracker,
-    permits: Arc<Semaphore>,
+    places: Arc<Quota<Share>>,
 }
 
 impl Ads {
@@ -64,44 +82,61 @@ impl Ads {
                 snapshots: with.snapshots,
                 nodes: with.nodes,
                 metrics: with.metrics,
+                audit: with.audit,
                 clock: with.clock,
                 shutdown: with.shutdown,
                 id: with.id,
             },
             tasks: with.tasks,
-            permits: Arc::new(Semaphore::new(STREAMS)),
+            places: Quota::new(STREAMS, STREAMS_EACH),
         };
         AggregatedDiscoveryServiceServer::new(service).max_decoding_message_size(REQUEST_LIMIT)
     }
 
     fn start<V: Variant + 'static>(
         &self,
-        requests: Streaming<V::Request>,
-    ) -> Result<Responses<V::Message>, Status>
+        request: Request<Streaming<V::Request>>,
+    ) -> Result<tonic::Response<Responses<V::Message>>, Status>
     where
         V::Request: Send,
     {
-        let permit = Arc::clone(&self.permits)
-            .try_acquire_owned()
-            .map_err(|_| Status::unavailable(format!("more than {STREAMS} streams")))?;
+        let link = Link::of(&request).cloned();
         let metrics = Arc::clone(&self.shared.metrics);
+        let share = link.as_ref().and_then(|link| link.peer.share());
+        let place = self.places.take(share).map_err(|full| {
+            metrics.security.note_ended("streams");
+            Status::resource_exhausted(match full {
+                Full::Total => format!("more than {STREAMS} streams"),
+                Full::Share => format!("more than {STREAMS_EACH} streams from one place"),
+            })
+        })?;
         metrics.streams.inc();
-        // One place: the task renders the next response when this is free.
-        let (sender, messages) = mpsc::channel(1);
+        let (outlet, messages) = outlet();
         let (end, ending) = oneshot::channel();
-        let shared = self.shared.clone();
-        self.tasks.spawn(async move {
-            let status = run::<V>(requests, sender, shared).await;
-            // Nobody listens if the client is gone.
-            let _ = end.send(status);
-        });
-        Ok(Responses {
+        let gone = CancellationToken::new();
+        let responses = Responses {
             messages,
             ending,
             ended: false,
-            _permit: permit,
-            metrics,
-        })
+            _place: place,
+            _gone: gone.clone().drop_guard(),
+            metrics: Arc::clone(&metrics),
+        };
+        let shared = self.shared.clone();
+        self.tasks.spawn(async move {
+            let shutdown = shared.shutdown.clone();
+            let peer = link.as_ref().map(|link| link.peer.clone());
+            let status = run::<V>(request.into_inner(), outlet, shared, peer).await;
+            // Nobody listens if the client is gone.
+            let _ = end.send(status);
+            let parting = timeout(PARTING, gone.cancelled());
+            let parted = shutdown.run_until_cancelled(parting).await;
+            if let (Some(Err(_)), Some(link)) = (parted, link) {
+                metrics.security.note_ended("unread");
+                link.hangup.cancel();
+            }
+        });
+        Ok(tonic::Response::new(responses))
     }
 }
 
@@ -109,10 +144,11 @@ impl Ads {
 /// streams, also while a client that does not read keeps it from ending.
 #[derive(Debug)]
 pub struct Responses<M> {
-    messages: mpsc::Receiver<M>,
+    messages: Inlet<M>,
     ending: oneshot::Receiver<Status>,
     ended: bool,
-    _permit: OwnedSemaphorePermit,
+    _place: Place<Share>,
+    _gone: DropGuard,
     metrics: Arc<Metrics>,
 }
 
@@ -123,7 +159,7 @@ impl<M> Stream for Responses<M> {
         if self.ended {
             return Poll::Ready(None);
         }
-        if let Some(message) = std::task::ready!(self.messages.poll_recv(cx)) {
+        if let Some(message) = std::task::ready!(self.messages.poll(cx)) {
             return Poll::Ready(Some(Ok(message)));
         }
         let status = std::task::ready!(Pin::new(&mut self.ending).poll(cx));
@@ -150,15 +186,13 @@ impl AggregatedDiscoveryService for Ads {
         &self,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<tonic::Response<Self::StreamAggregatedResourcesStream>, Status> {
-        self.start::<SotwSubscription>(request.into_inner())
-            .map(tonic::Response::new)
+        self.start::<SotwSubscription>(request)
     }
 
     async fn delta_aggregated_resources(
         &self,
         request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<tonic::Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        self.start::<Subscription>(request.into_inner())
-            .map(tonic::Response::new)
+        self.start::<Subscription>(request)
     }
 }

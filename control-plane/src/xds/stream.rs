@@ -2,33 +2,31 @@
 //! [`Conversation`], and decides nothing itself.
 //!
 //! A response is rendered only when the reader took the one before, so there is
-//! no queue, and a reader that stops costs one response.
+//! no queue, and a reader that stops costs few responses, and not for long.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoy_types::pb::envoy::config::core::v3::{self as core, node::UserAgentVersionType};
-use envoy_types::pb::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-};
-use envoy_types::pb::google::protobuf::value::Kind;
 use evenkeel_shared::xds::ResourceType;
 use futures_util::{Stream, StreamExt};
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::{debug, info};
 
 use super::clock::Clock;
+use super::node::{check_name, identity};
 use super::nodes::{Connected, Nodes, Progress};
-use super::subscription::{Conversation, Response, SotwSubscription, Subscription, Violation};
+use super::outlet::{Outlet, Room, SLOW};
+use super::subscription::Violation;
+use super::variant::Variant;
 use crate::admin::metrics::Metrics;
-use crate::snapshot::{NodeIdentity, Snapshot};
-
-/// How long a reader may leave a response untaken.
-const SLOW: Duration = Duration::from_secs(30);
+use crate::audit_sink::Audit;
+use crate::peer::Peer;
+use crate::rate::Bucket;
+use crate::snapshot::{NodeIdentity, Snapshot, View};
 
 /// How long a stream may stay silent at first.
 const FIRST_REQUEST: Duration = Duration::from_secs(15);
@@ -36,11 +34,19 @@ const FIRST_REQUEST: Duration = Duration::from_secs(15);
 /// About how long a stream lives, so that replicas share the load again.
 const MAX_AGE: Duration = Duration::from_mins(30);
 
-/// The longest node id, in bytes.
-const ID_LIMIT: usize = 256;
+/// How many requests a stream may send at once, beside those that answer
+/// responses: a client that opens one for each of its resources needs many.
+const BURST: u64 = 1_000;
 
-/// The most text in a node's identity, in bytes.
-const IDENTITY_LIMIT: usize = 64 * 1024;
+/// How many more in each second.
+const RATE: u64 = 100;
+
+/// The most that answers may add: one request for each resource there can be.
+const GRANTED: u64 = 100_000;
+
+/// How many resources outside of its view are remembered of a stream, so that
+/// asking again is no news.
+const FOREIGN: usize = 1_000;
 
 /// What all streams share.
 #[derive(Debug, Clone)]
@@ -48,50 +54,19 @@ pub(super) struct Shared {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     pub nodes: Arc<Nodes>,
     pub metrics: Arc<Metrics>,
+    pub audit: Audit,
     pub clock: Clock,
     pub shutdown: CancellationToken,
     /// What proxies are told of who serves them.
     pub id: Arc<str>,
 }
 
-/// A variant of the protocol, on the wire.
-pub(super) trait Variant: Conversation + Send {
-    /// Its responses.
-    type Message: Send + 'static;
-
-    fn node(request: &Self::Request) -> Option<&core::Node>;
-    fn message(response: Response, id: &str) -> Self::Message;
-}
-
-impl Variant for Subscription {
-    type Message = DeltaDiscoveryResponse;
-
-    fn node(request: &DeltaDiscoveryRequest) -> Option<&core::Node> {
-        request.node.as_ref()
-    }
-
-    fn message(response: Response, id: &str) -> DeltaDiscoveryResponse {
-        response.into_delta(id)
-    }
-}
-
-impl Variant for SotwSubscription {
-    type Message = DiscoveryResponse;
-
-    fn node(request: &DiscoveryRequest) -> Option<&core::Node> {
-        request.node.as_ref()
-    }
-
-    fn message(response: Response, id: &str) -> DiscoveryResponse {
-        response.into_sotw(id)
-    }
-}
-
 /// Serves one stream until it ends; returns how it ends.
 pub(super) async fn run<V: Variant>(
     mut requests: impl Stream<Item = Result<V::Request, Status>> + Send + Unpin,
-    out: mpsc::Sender<V::Message>,
+    mut out: Outlet<V::Message>,
     mut shared: Shared,
+    peer: Option<Peer>,
 ) -> Status {
     let first = match timeout(FIRST_REQUEST, requests.next()).await {
         Ok(Some(Ok(request))) => request,
@@ -103,10 +78,12 @@ pub(super) async fn run<V: Variant>(
         Ok(identity) => identity,
         Err(status) => return status,
     };
-    info!(node = %identity.id, agent = %identity.agent, "configuration stream opened");
-    let mut session = Session::<V>::open(identity, &mut shared);
+    let mut session = match Session::<V>::open(identity, peer, &mut shared) {
+        Ok(session) => session,
+        Err(status) => return status,
+    };
     let status = match session.hear(&first) {
-        Ok(()) => session.serve(&mut requests, &out).await,
+        Ok(()) => session.serve(&mut requests, &mut out).await,
         Err(status) => status,
     };
     info!(node = %session.identity.id, status = %status.message(), "configuration stream ended");
@@ -118,7 +95,12 @@ struct Session<'a, V> {
     identity: NodeIdentity,
     connected: Connected,
     progress: Progress,
-    full_since: Option<Instant>,
+    peer: Option<Peer>,
+    bucket: Bucket,
+    /// Resources asked for that are not in the view.
+    foreign: BTreeSet<(ResourceType, String)>,
+    snapshot: Arc<Snapshot>,
+    view: Arc<View>,
     shared: &'a mut Shared,
 }
 
@@ -128,32 +110,110 @@ enum Event<R> {
     Snapshot,
     /// A timer, or room for a response.
     Due,
+    /// The reader may have taken nothing for long.
+    Stalled,
     End(Status),
 }
 
 impl<'a, V: Variant> Session<'a, V> {
-    fn open(identity: NodeIdentity, shared: &'a mut Shared) -> Self {
-        let connected = shared.nodes.connect(identity.clone());
-        let mut session = Self {
-            conversation: V::open(shared.clock.now()),
+    /// Lets the proxy in, if its certificate allows what it says.
+    fn open(
+        identity: NodeIdentity,
+        peer: Option<Peer>,
+        shared: &'a mut Shared,
+    ) -> Result<Self, Status> {
+        if let Err(status) = check_name(peer.as_ref(), &identity.id) {
+            let detail = status.message().to_owned();
+            shared
+                .audit
+                .deny("node_id", "stream", peer.as_ref(), detail);
+            return Err(status);
+        }
+        let snapshot = Arc::clone(&shared.snapshots.borrow_and_update());
+        let view = view(&snapshot, &identity, peer.as_ref(), &shared.audit)?;
+        let now = shared.clock.now();
+        let connected = shared.nodes.connect(identity.clone(), peer.as_ref());
+        info!(
+            node = %identity.id, agent = %identity.agent,
+            address = peer.as_ref().map(|peer| tracing::field::display(peer.address)),
+            certificate = peer.as_ref().map(Peer::label), "configuration stream opened"
+        );
+        if connected.is_contested() {
+            let detail = format!(
+                "node id {:?} is in use by somebody else, who stays listed",
+                identity.id
+            );
+            shared
+                .audit
+                .deny("node_id_in_use", "stream", peer.as_ref(), detail);
+        }
+        let mut conversation = V::open(now);
+        conversation.on_snapshot(snapshot.revision, Arc::clone(&view));
+        Ok(Self {
+            conversation,
             identity,
             connected,
             progress: Progress::default(),
-            full_since: None,
+            peer,
+            bucket: Bucket::new(RATE, BURST, now),
+            foreign: BTreeSet::new(),
+            snapshot,
+            view,
             shared,
-        };
-        session.take_snapshot();
-        session
+        })
     }
 
-    fn take_snapshot(&mut self) {
-        let snapshot = Arc::clone(&self.shared.snapshots.borrow_and_update());
-        let view = snapshot.view(&self.identity);
-        self.conversation.on_snapshot(snapshot.revision, view);
+    fn take_snapshot(&mut self) -> Result<(), Status> {
+        self.snapshot = Arc::clone(&self.shared.snapshots.borrow_and_update());
+        let (snapshot, peer) = (&self.snapshot, self.peer.as_ref());
+        self.view = view(snapshot, &self.identity, peer, &self.shared.audit)?;
+        let view = Arc::clone(&self.view);
+        self.conversation.on_snapshot(self.snapshot.revision, view);
+        Ok(())
+    }
+
+    /// Notes resources that exist, but not for this proxy. It is answered as if
+    /// they did not exist.
+    fn note_foreign(&mut self, request: &V::Request) {
+        let (url, names) = V::asked(request);
+        let Some(kind) = ResourceType::from_type_url(url) else {
+            return;
+        };
+        if Arc::ptr_eq(&self.view, &self.snapshot.all) {
+            return;
+        }
+        let (view, all) = (&self.view, &self.snapshot.all);
+        let foreign = names
+            .iter()
+            .filter(|name| view.get(kind, name).is_none() && all.get(kind, name).is_some());
+        let mut news = Vec::new();
+        for name in foreign {
+            if self.foreign.len() < FOREIGN && self.foreign.insert((kind, name.clone())) {
+                news.push(name.as_str());
+            }
+        }
+        if let Some(first) = news.first() {
+            let (label, count) = (kind.label(), news.len());
+            let detail = format!(
+                "{} asked for {count} of type {label} outside of its groups, the first of them {first:?}",
+                self.identity.id
+            );
+            let peer = self.peer.as_ref();
+            self.shared
+                .audit
+                .deny("not_in_view", "stream", peer, detail);
+        }
     }
 
     fn hear(&mut self, request: &V::Request) -> Result<(), Status> {
         let now = self.shared.clock.now();
+        if !self.bucket.take(now) {
+            self.shared.metrics.security.note_ended("rate");
+            return Err(Status::resource_exhausted(format!(
+                "more than {BURST} requests at once and {RATE} in each second"
+            )));
+        }
+        self.note_foreign(request);
         let heard = self.conversation.on_request(request, now);
         let heard = heard.map_err(|violation| match violation {
             Violation::NoType => Status::invalid_argument(violation.to_string()),
@@ -169,7 +229,7 @@ impl<'a, V: Variant> Session<'a, V> {
     async fn serve(
         &mut self,
         requests: &mut (impl Stream<Item = Result<V::Request, Status>> + Send + Unpin),
-        out: &mpsc::Sender<V::Message>,
+        out: &mut Outlet<V::Message>,
     ) -> Status {
         let expiry = Instant::now() + max_age();
         loop {
@@ -183,7 +243,18 @@ impl<'a, V: Variant> Session<'a, V> {
                         return status;
                     }
                 }
-                Event::Snapshot => self.take_snapshot(),
+                Event::Snapshot => {
+                    if let Err(status) = self.take_snapshot() {
+                        return status;
+                    }
+                }
+                Event::Stalled => {
+                    let since = out.stalled_since();
+                    if since.is_some_and(|since| since.elapsed() >= SLOW) {
+                        self.shared.metrics.slow_readers.inc();
+                        return Status::unavailable("the client does not read");
+                    }
+                }
                 Event::Due => {}
                 Event::End(status) => return status,
             }
@@ -195,13 +266,14 @@ impl<'a, V: Variant> Session<'a, V> {
     async fn wake(
         &mut self,
         requests: &mut (impl Stream<Item = Result<V::Request, Status>> + Send + Unpin),
-        out: &mpsc::Sender<V::Message>,
+        out: &mut Outlet<V::Message>,
         expiry: Instant,
     ) -> Event<V::Request> {
         let deadline = self.conversation.deadline();
         let deadline = deadline.map(|nanos| self.shared.clock.instant(nanos));
-        let full = self.full_since.is_some();
-        let slow = self.full_since.map_or(expiry, |since| since + SLOW);
+        let full = matches!(out.room(), Room::Full);
+        let stalled = out.stalled_since();
+        let slow = stalled.map_or(expiry, |since| since + SLOW);
         tokio::select! {
             biased;
             () = self.shared.shutdown.cancelled() => {
@@ -209,10 +281,7 @@ impl<'a, V: Variant> Session<'a, V> {
             }
             () = sleep_until(expiry) => Event::End(Status::unavailable("the stream is old")),
             () = out.closed() => Event::End(Status::ok("")),
-            () = sleep_until(slow), if full => {
-                self.shared.metrics.slow_readers.inc();
-                Event::End(Status::unavailable("the client does not read"))
-            }
+            () = sleep_until(slow), if stalled.is_some() => Event::Stalled,
             request = requests.next() => match request {
                 Some(Ok(request)) => Event::Request(request),
                 Some(Err(status)) => Event::End(status),
@@ -226,23 +295,19 @@ impl<'a, V: Variant> Session<'a, V> {
             () = sleep_until(deadline.unwrap_or(expiry)), if deadline.is_some() && !full => {
                 Event::Due
             }
-            _ = out.reserve(), if full => Event::Due,
+            () = out.freed(), if full => Event::Due,
         }
     }
 
     /// Sends what may be sent now, as far as the reader takes it. `false` if
     /// nobody reads any more.
-    fn send(&mut self, out: &mpsc::Sender<V::Message>) -> bool {
+    fn send(&mut self, out: &mut Outlet<V::Message>) -> bool {
         loop {
-            let permit = match out.try_reserve() {
-                Ok(permit) => permit,
-                Err(TrySendError::Full(())) => {
-                    self.full_since.get_or_insert_with(Instant::now);
-                    return true;
-                }
-                Err(TrySendError::Closed(())) => return false,
-            };
-            self.full_since = None;
+            match out.room() {
+                Room::Free => {}
+                Room::Full => return true,
+                Room::Gone => return false,
+            }
             let Some(response) = self.conversation.next(self.shared.clock.now()) else {
                 return true;
             };
@@ -253,7 +318,11 @@ impl<'a, V: Variant> Session<'a, V> {
                 resources = response.resources.len(), removed = response.removed.len(), "sent"
             );
             self.shared.metrics.note_push(kind, response.size());
-            permit.send(V::message(response, &self.shared.id));
+            // The answer, and a request for what each resource refers to.
+            let answers = response.resources.len() + 1;
+            let answers = u64::try_from(answers).unwrap_or(u64::MAX);
+            self.bucket.grant(answers, GRANTED);
+            out.send(V::message(response, &self.shared.id));
         }
     }
 
@@ -276,51 +345,26 @@ impl<'a, V: Variant> Session<'a, V> {
     }
 }
 
+/// What a proxy gets.
+fn view(
+    snapshot: &Snapshot,
+    identity: &NodeIdentity,
+    peer: Option<&Peer>,
+    audit: &Audit,
+) -> Result<Arc<View>, Status> {
+    let certificate = peer.and_then(|peer| peer.identity.as_deref());
+    snapshot.view(identity, certificate).map_err(|refused| {
+        let detail = format!("node {:?}: {refused}", identity.id);
+        audit.deny("group", "stream", peer, detail.clone());
+        Status::permission_denied(detail)
+    })
+}
+
 /// Thirty minutes, a tenth more or less, so that the streams opened by one
 /// failover do not end together.
 fn max_age() -> Duration {
     let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
     MAX_AGE * 9 / 10 + MAX_AGE / 5 * u32::try_from(random % 1000).unwrap_or(0) / 1000
-}
-
-/// What the first request says of the proxy. One that says nothing is served
-/// like any other.
-fn identity(node: Option<&core::Node>) -> Result<NodeIdentity, Status> {
-    let Some(node) = node else {
-        return Ok(NodeIdentity::default());
-    };
-    let fields = node.metadata.iter().flat_map(|metadata| &metadata.fields);
-    let metadata: std::collections::BTreeMap<String, String> = fields
-        .filter_map(|(key, value)| match &value.kind {
-            Some(Kind::StringValue(text)) => Some((key.clone(), text.clone())),
-            _ => None,
-        })
-        .collect();
-    let version = match &node.user_agent_version_type {
-        Some(UserAgentVersionType::UserAgentVersion(text)) => text.clone(),
-        Some(UserAgentVersionType::UserAgentBuildVersion(build)) => {
-            let version = build.version.as_ref();
-            version.map_or_else(String::new, |v| {
-                format!("{}.{}.{}", v.major_number, v.minor_number, v.patch)
-            })
-        }
-        None => String::new(),
-    };
-    let agent = format!("{} {version}", node.user_agent_name);
-    let identity = NodeIdentity {
-        id: node.id.clone(),
-        cluster: node.cluster.clone(),
-        metadata,
-        agent: agent.trim().to_owned(),
-    };
-    let texts = identity.metadata.iter().map(|(k, v)| k.len() + v.len());
-    let size = texts.sum::<usize>() + identity.cluster.len() + identity.agent.len();
-    if identity.id.len() > ID_LIMIT || size > IDENTITY_LIMIT {
-        return Err(Status::invalid_argument(format!(
-            "node: an id of at most {ID_LIMIT} bytes and a text of at most {IDENTITY_LIMIT} bytes"
-        )));
-    }
-    Ok(identity)
 }
 
 #[cfg(test)]
