@@ -13,7 +13,9 @@ use crate::role::{LogArgs, until_signal};
 #[command(after_help = "\
 Examples:
   evenkeel control-plane
-  evenkeel control-plane --data-dir /var/lib/evenkeel --api-listen 0.0.0.0:18001")]
+  evenkeel control-plane --data-dir /var/lib/evenkeel \\
+    --xds-listen 0.0.0.0:18000 --api-listen 0.0.0.0:18001 \\
+    --tls-cert server.pem --tls-key server.key --client-ca ca.pem")]
 pub(crate) struct ControlPlaneVerb {
     #[command(flatten)]
     role: ControlPlaneArgs,

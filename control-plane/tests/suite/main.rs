@@ -1,0 +1,8 @@
+//! A control plane as its clients see it over the network: who gets in, and what
+//! they get.
+
+#![cfg(test)]
+
+mod identity;
+mod plane;
+mod tls;
