@@ -20,6 +20,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tracing::{info, warn};
 
 use self::serve::{serve, serve_admin};
+use crate::access::{Access, Auditor};
 use crate::admin;
 use crate::admin::metrics::Metrics;
 use crate::api::committer::Committer;
@@ -91,11 +92,13 @@ pub async fn run(
     let store = open_store(&args).await?;
     let nodes = Arc::new(Nodes::new(clock));
     let metrics = Arc::new(Metrics::new(Arc::clone(&nodes)));
+    let tasks = TaskTracker::new();
+    let (access, keeper) = Access::load(&store, args.access(), clock, &metrics, &tasks).await?;
     let (stored, known) = (Arc::clone(&store), Arc::clone(&nodes));
     let (committer, configuration) =
-        Committer::load(stored, known, Arc::clone(&metrics), clock).await?;
+        Committer::load(stored, known, Arc::clone(&metrics), access.auditor()).await?;
     let (listeners, addresses) = bind(&args).await?;
-    let tasks = TaskTracker::new();
+    tasks.spawn(keeper.run(shutdown.clone()));
     let ports = Ports::open(listeners, keys, &metrics, &shutdown, &tasks);
     tasks.spawn(committer.run(shutdown.clone()));
     let common = Common {
@@ -106,6 +109,7 @@ pub async fn run(
         shutdown: shutdown.clone(),
         id: args.id.into(),
         tasks: tasks.clone(),
+        auditor: access.auditor(),
     };
     let xds = common.xds(configuration.snapshots()).await;
     let management = Management {
@@ -116,10 +120,11 @@ pub async fn run(
         clock,
         id: common.id,
         shutdown: shutdown.clone(),
+        gate: access.gate(),
         warnings,
     };
-    let api = with_reflection(Routes::new(management.server()))?;
-    let api = api.add_service(health().await);
+    let api = Routes::new(management.server()).add_service(access.server());
+    let api = with_reflection(api)?.add_service(health().await);
     let pages = admin::router(metrics, shutdown.clone());
     info!(xds = %addresses.xds, api = %addresses.api, admin = %addresses.admin, "control plane listens");
     ready(addresses);
@@ -143,13 +148,15 @@ struct Common {
     shutdown: CancellationToken,
     id: Arc<str>,
     tasks: TaskTracker,
+    auditor: Auditor,
 }
 
 impl Common {
     /// The services of the xDS port.
     async fn xds(&self, snapshots: watch::Receiver<Arc<Snapshot>>) -> Routes {
         let (audit, denials) = Audit::open(Arc::clone(&self.metrics), self.clock);
-        self.tasks.spawn(audit_sink::log(denials, self.clock));
+        let log = audit_sink::log(denials, self.clock, self.auditor.clone());
+        self.tasks.spawn(log);
         let discovery = Discovery {
             snapshots,
             nodes: Arc::clone(&self.nodes),

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use evenkeel_shared::proto::v1;
 use prost_types::Timestamp;
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use crate::access::{Auditor, Method};
 use crate::admin::metrics::Metrics;
 use crate::peer::Peer;
 use crate::rate::Bucket;
@@ -14,7 +16,7 @@ use crate::xds::clock::Clock;
 /// How many refusals may wait to be stored; what comes then is counted only.
 const WAITING: usize = 1024;
 
-/// How many refusals are logged in a second; all are in the audit log.
+/// How many refusals are logged in a second.
 const LOGGED: u64 = 10;
 
 /// A refusal.
@@ -74,8 +76,9 @@ impl Audit {
     }
 }
 
-/// Logs refusals as they come, until nobody can be refused any more.
-pub async fn log(mut denials: mpsc::Receiver<Denied>, clock: Clock) {
+/// Logs refusals as they come and hands them to the audit log, until nobody can
+/// be refused any more.
+pub async fn log(mut denials: mpsc::Receiver<Denied>, clock: Clock, auditor: Auditor) {
     let mut bucket = Bucket::new(LOGGED, LOGGED, clock.now());
     let mut unlogged = 0_u64;
     while let Some(denied) = denials.recv().await {
@@ -86,11 +89,28 @@ pub async fn log(mut denials: mpsc::Receiver<Denied>, clock: Clock) {
                 action,
                 detail,
                 ..
-            } = denied;
+            } = &denied;
             warn!(%subject, %source, action, unlogged, "refused: {detail}");
             unlogged = 0;
         } else {
             unlogged += 1;
+        }
+        auditor.refused_proxy(denied.into());
+    }
+}
+
+impl From<Denied> for v1::AuditEntry {
+    fn from(denied: Denied) -> Self {
+        let by_certificate = !denied.subject.is_empty();
+        let method = by_certificate.then(|| Method::Certificate.label().to_owned());
+        Self {
+            time: Some(denied.time),
+            subject: denied.subject,
+            method: method.unwrap_or_default(),
+            source: denied.source,
+            action: denied.action.to_owned(),
+            detail: denied.detail,
+            ..Self::default()
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::access::Rules;
+
 /// Settings of the control plane, from the command line or the environment.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ControlPlaneArgs {
@@ -85,6 +87,12 @@ pub struct ControlPlaneArgs {
     /// who they are.
     #[arg(long, env = "EVENKEEL_INSECURE")]
     pub insecure: bool,
+
+    /// Ask for credentials on the API port also on this machine. On an address
+    /// of other machines they are always asked for. The first token is written
+    /// to `admin.token` in the data directory.
+    #[arg(long, env = "EVENKEEL_REQUIRE_AUTH")]
+    pub require_auth: bool,
 }
 
 /// What is insecure about how a control plane would be started.
@@ -97,6 +105,14 @@ pub struct ControlPlaneArgs {
 pub struct Exposed(Vec<String>);
 
 impl ControlPlaneArgs {
+    /// How callers of the management API are let in.
+    pub fn access(&self) -> Rules {
+        Rules {
+            local: !self.require_auth && self.api_listen.ip().is_loopback(),
+            directory: self.data_dir.clone(),
+        }
+    }
+
     /// What is insecure about these settings, one sentence each; empty if
     /// nothing is. The admin port never counts: what it serves is neither secret
     /// nor writable, and probes and Prometheus come from other machines.

@@ -1,6 +1,7 @@
 //! The control plane: it stores what users want, compiles it to xDS, streams it
 //! to proxies, and tells what they made of it.
 
+pub mod access;
 pub mod admin;
 pub mod api;
 pub mod app;

@@ -3,6 +3,7 @@
 //! `state` and `diff` are pure; a backend only keeps what it is given and knows
 //! nothing of what a resource means.
 
+pub mod access;
 pub mod diff;
 pub mod sqlite;
 pub mod state;
@@ -56,6 +57,9 @@ pub struct Proposal {
     pub apply_id: String,
     /// Whether the author confirmed a mass removal.
     pub allow_mass_removal: bool,
+    /// What the audit log shall say of it, in the same transaction; the revision
+    /// is filled in.
+    pub audit: v1::AuditEntry,
     /// The whole state after it.
     pub state: DesiredState,
 }

@@ -16,8 +16,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::plan::{Plan, plan};
+use super::plan::{Asked, Plan, plan};
 use super::rejected::Rejected;
+use crate::access::{Auditor, Caller, loggable};
 use crate::admin::metrics::Metrics;
 use crate::compile::{ConfigSet, compile};
 use crate::model;
@@ -44,6 +45,10 @@ pub(super) enum Edit {
 /// A change, as somebody asks for it.
 #[derive(Debug)]
 pub(super) struct Change {
+    /// Who asks. What it may is decided here, where it is known what changes.
+    pub by: Arc<Caller>,
+    /// What it is called in the audit log.
+    pub action: &'static str,
     pub edit: Edit,
     pub apply_id: String,
     pub expected_revision: u64,
@@ -92,6 +97,7 @@ pub struct Committer<S> {
     nodes: Arc<Nodes>,
     metrics: Arc<Metrics>,
     clock: Clock,
+    audit: Auditor,
 }
 
 impl Outcome {
@@ -132,7 +138,7 @@ impl<S: ConfigStore> Committer<S> {
         store: Arc<S>,
         nodes: Arc<Nodes>,
         metrics: Arc<Metrics>,
-        clock: Clock,
+        audit: Auditor,
     ) -> anyhow::Result<(Self, Configuration)> {
         let Committed {
             revision, state, ..
@@ -169,7 +175,8 @@ impl<S: ConfigStore> Committer<S> {
             snapshots,
             nodes,
             metrics,
-            clock,
+            clock: audit.clock(),
+            audit,
         };
         Ok((committer, configuration))
     }
@@ -201,20 +208,48 @@ impl<S: ConfigStore> Committer<S> {
         }
     }
 
+    /// Makes a change, or writes down that it was refused. What only might have
+    /// been done is written down only if it may not.
     async fn make(&mut self, change: Change) -> Result<Outcome, Rejected> {
+        let (caller, action, dry_run) = (Arc::clone(&change.by), change.action, change.dry_run);
+        let named = change.edit.named();
+        let outcome = match caller.over(self.clock.wall_now().seconds) {
+            Some(refusal) => Err(Rejected::Ended(refusal)),
+            None => self.try_make(change).await,
+        };
+        if let Err(rejected) = &outcome {
+            let forbidden = matches!(rejected, Rejected::Denied { .. } | Rejected::Ended(_));
+            if forbidden {
+                self.metrics.security.note_api_denied("permission");
+            }
+            if forbidden || !dry_run {
+                let refused = self
+                    .audit
+                    .entry(&caller, action, Some(rejected.to_string()));
+                let changes = rejected.denied().unwrap_or(named);
+                let refused = v1::AuditEntry { changes, ..refused };
+                self.audit.refused_change(refused).await;
+            }
+        }
+        outcome
+    }
+
+    async fn try_make(&mut self, change: Change) -> Result<Outcome, Rejected> {
         let head = Arc::clone(&self.head.borrow());
         let current = head.revision.revision;
         if !change.apply_id.is_empty()
             && !change.dry_run
             && let Some(revision) = self.store.by_apply_id(&change.apply_id).await?
         {
-            return Ok(self.repeated(revision));
+            return Ok(self.repeated(revision, &change.by));
         }
         let expected = change.expected_revision;
         if expected != 0 && expected != current {
             return Err(Rejected::Conflict { expected, current });
         }
         let Change {
+            by,
+            action,
             edit,
             apply_id,
             dry_run,
@@ -224,11 +259,16 @@ impl<S: ConfigStore> Committer<S> {
             ..
         } = change;
         let planning = Arc::clone(&head);
+        let asked = Asked {
+            by: Arc::clone(&by),
+            edit,
+            allow_mass_removal,
+        };
         let Plan {
             state,
             changes,
             config,
-        } = off_thread(move || plan(&planning, edit, allow_mass_removal)).await??;
+        } = off_thread(move || plan(&planning, asked)).await??;
         if dry_run || state == head.state {
             return Ok(Outcome::new(current, changes, self.nodes.connected().len()));
         }
@@ -238,6 +278,10 @@ impl<S: ConfigStore> Committer<S> {
             time: self.clock.wall_now(),
             apply_id,
             allow_mass_removal,
+            audit: v1::AuditEntry {
+                changes: loggable(&changes),
+                ..self.audit.entry(&by, action, None)
+            },
             state,
         };
         match self.store.commit(current, proposal).await {
@@ -246,17 +290,23 @@ impl<S: ConfigStore> Committer<S> {
                 let proxies = self.publish(committed, config).await?;
                 Ok(Outcome::new(revision, changes, proxies))
             }
-            Err(refused) => {
-                self.catch_up().await;
-                match refused {
-                    CommitError::Conflict { current: newer } => Err(Rejected::Conflict {
-                        expected: current,
-                        current: newer,
-                    }),
-                    CommitError::AlreadyApplied(revision) => Ok(self.repeated(*revision)),
-                    CommitError::Store(error) => Err(error.into()),
-                }
-            }
+            Err(refused) => self.not_committed(refused, current, &by).await,
+        }
+    }
+
+    /// What becomes of a change that the store did not take; it may have been
+    /// made all the same.
+    async fn not_committed(
+        &mut self,
+        refused: CommitError,
+        expected: u64,
+        by: &Caller,
+    ) -> Result<Outcome, Rejected> {
+        self.catch_up().await;
+        match refused {
+            CommitError::Conflict { current } => Err(Rejected::Conflict { expected, current }),
+            CommitError::AlreadyApplied(revision) => Ok(self.repeated(*revision, by)),
+            CommitError::Store(error) => Err(error.into()),
         }
     }
 
@@ -318,10 +368,13 @@ impl<S: ConfigStore> Committer<S> {
         Ok(proxies)
     }
 
-    fn repeated(&self, revision: v1::Revision) -> Outcome {
+    /// What a change did that was made before; of what the caller may see.
+    fn repeated(&self, revision: v1::Revision, caller: &Caller) -> Outcome {
         let audience = self.nodes.audience(revision.revision);
         let proxies = audience.map_or(0, |ids| ids.len());
-        Outcome::new(revision.revision, revision.changes, proxies)
+        let mut changes = revision.changes;
+        changes.retain(|change| caller.sees(change.id.as_ref()));
+        Outcome::new(revision.revision, changes, proxies)
     }
 }
 

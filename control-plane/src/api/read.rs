@@ -7,6 +7,7 @@ use super::committer::Head;
 use super::rejected::Rejected;
 use super::service::Management;
 use super::status::rejection;
+use crate::access::Caller;
 use crate::model;
 use crate::store::{ConfigStore, ResourceKey};
 
@@ -16,20 +17,21 @@ const DEFAULT_HISTORY: u32 = 20;
 /// How many revisions are listed at the most.
 const MOST_HISTORY: u32 = 1000;
 
-pub(super) fn get(head: &Head, request: &v1::GetRequest) -> Result<v1::GetResponse, Status> {
-    let key = key(request.id.as_ref())?;
+pub(super) fn get(head: &Head, key: &ResourceKey) -> Result<v1::GetResponse, Status> {
     Ok(v1::GetResponse {
-        resource: Some(find(head, &key)?.clone()),
+        resource: Some(find(head, key)?.clone()),
         revision: head.revision.revision,
     })
 }
 
-pub(super) fn list(head: &Head, request: v1::ListRequest) -> v1::ListResponse {
+/// What the caller may see of what it asks for.
+pub(super) fn list(head: &Head, caller: &Caller, request: v1::ListRequest) -> v1::ListResponse {
     let kind = request.kind();
     let wanted = head
         .state
         .iter()
-        .filter(|(key, _)| kind == v1::Kind::Unspecified || key.kind == kind);
+        .filter(|(key, _)| kind == v1::Kind::Unspecified || key.kind == kind)
+        .filter(|(key, _)| caller.may(v1::Role::Read, key));
     v1::ListResponse {
         resources: wanted.map(|(_, resource)| resource.clone()).collect(),
         revision: head.revision.revision,
@@ -39,9 +41,11 @@ pub(super) fn list(head: &Head, request: v1::ListRequest) -> v1::ListResponse {
 impl<S: ConfigStore> Management<S> {
     pub(super) async fn describe_resource(
         &self,
+        caller: &Caller,
         request: v1::DescribeRequest,
     ) -> Result<v1::DescribeResponse, Status> {
         let key = key(request.id.as_ref())?;
+        self.gate.permit(caller, "describe", v1::Role::Read, &key)?;
         let head = self.configuration.head();
         let resource = find(&head, &key)?.clone();
         let changed = self
@@ -50,10 +54,16 @@ impl<S: ConfigStore> Management<S> {
             .await
             .map_err(Rejected::from)?;
         let (refers_to, referenced_by) = model::references(&head.state, &key);
-        let ids = |keys: Vec<ResourceKey>| keys.iter().map(ResourceKey::to_id).collect();
+        let ids = |keys: Vec<ResourceKey>| {
+            let seen = keys.iter().filter(|key| caller.may(v1::Role::Read, key));
+            seen.map(ResourceKey::to_id).collect()
+        };
         Ok(v1::DescribeResponse {
             resource: Some(resource),
-            changed: changed.into_iter().next(),
+            changed: changed
+                .into_iter()
+                .next()
+                .map(|revision| seen(revision, caller)),
             effective: model::effective(&head.state, &key),
             referenced_by: ids(referenced_by),
             refers_to: ids(refers_to),
@@ -63,6 +73,7 @@ impl<S: ConfigStore> Management<S> {
 
     pub(super) async fn list_revisions(
         &self,
+        caller: &Caller,
         request: v1::HistoryRequest,
     ) -> Result<v1::HistoryResponse, Status> {
         let key = request.id.as_ref().map(ResourceKey::from);
@@ -70,11 +81,26 @@ impl<S: ConfigStore> Management<S> {
             0 => DEFAULT_HISTORY,
             asked => asked.min(MOST_HISTORY),
         };
-        let revisions = self
-            .store
-            .history(limit, request.before, key.as_ref())
-            .await
-            .map_err(Rejected::from)?;
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut revisions, mut before) = (Vec::new(), request.before);
+        // Whoever sees only a part has to be searched for, page by page.
+        while revisions.len() < wanted {
+            let page = self
+                .store
+                .history(limit, before, key.as_ref())
+                .await
+                .map_err(Rejected::from)?;
+            let Some(last) = page.last() else { break };
+            let more = page.len() >= wanted;
+            before = last.revision;
+            let page = page.into_iter().map(|revision| seen(revision, caller));
+            revisions
+                .extend(page.filter(|revision| caller.sees_all() || !revision.changes.is_empty()));
+            if !more || before <= 1 {
+                break;
+            }
+        }
+        revisions.truncate(wanted);
         Ok(v1::HistoryResponse { revisions })
     }
 
@@ -108,7 +134,16 @@ impl<S: ConfigStore> Management<S> {
     }
 }
 
-fn key(id: Option<&v1::ResourceId>) -> Result<ResourceKey, Rejected> {
+/// A revision with those of its changes that the caller may see.
+fn seen(mut revision: v1::Revision, caller: &Caller) -> v1::Revision {
+    revision
+        .changes
+        .retain(|change| caller.sees(change.id.as_ref()));
+    revision
+}
+
+/// The resource that a message names.
+pub(super) fn key(id: Option<&v1::ResourceId>) -> Result<ResourceKey, Rejected> {
     let key = id.map(ResourceKey::from);
     key.filter(|key| key.kind != v1::Kind::Unspecified)
         .ok_or_else(|| Rejected::Request {

@@ -1,8 +1,10 @@
 //! Why a change was not made, and how a caller is told.
 
+use evenkeel_shared::proto::v1;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
+use crate::access::{Denial, Refusal, denied_text};
 use crate::model::ModelFault;
 use crate::store::{ResourceKey, StoreError};
 
@@ -22,6 +24,17 @@ pub enum Rejected {
         /// The present revision.
         current: u64,
     },
+    /// The caller may not do this to these resources.
+    #[error("{}", denied_text(.subject, .denials))]
+    Denied {
+        /// Who the caller is.
+        subject: String,
+        /// All resources that it may not touch.
+        denials: Vec<Denial>,
+    },
+    /// The caller's credentials ended while the change waited.
+    #[error(transparent)]
+    Ended(Refusal),
     /// A field of the request itself.
     #[error("{field}: {reason}")]
     Request {
@@ -62,8 +75,21 @@ impl Rejected {
             Self::Request { .. } | Self::Invalid(_) | Self::NoRevision(_) => "invalid",
             Self::Referenced(_) => "referenced",
             Self::MassRemoval(_) => "mass_removal",
+            Self::Denied { .. } | Self::Ended(_) => "denied",
             Self::Store(_) | Self::Closed | Self::Defect => "failed",
         }
+    }
+
+    /// The resources that were denied, if that is why it was refused.
+    pub(super) fn denied(&self) -> Option<Vec<v1::Change>> {
+        let Self::Denied { denials, .. } = self else {
+            return None;
+        };
+        let changes = denials.iter().map(|denial| v1::Change {
+            id: Some(denial.key.to_id()),
+            ..v1::Change::default()
+        });
+        Some(changes.collect())
     }
 }
 
@@ -72,6 +98,8 @@ impl From<Rejected> for Status {
         let text = rejected.to_string();
         match rejected {
             Rejected::Conflict { .. } => Self::aborted(text),
+            Rejected::Denied { .. } => Self::permission_denied(text),
+            Rejected::Ended(_) => Self::unauthenticated(text),
             Rejected::Request { field, reason } => {
                 let details = ErrorDetails::with_bad_request_violation(field, reason);
                 Self::with_error_details(Code::InvalidArgument, text, details)

@@ -9,12 +9,13 @@ use evenkeel_shared::proto::v1::management_service_server::{
 };
 use futures_util::Stream;
 use tokio_util::sync::CancellationToken;
+use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
 use super::committer::Configuration;
 use super::{read, wait};
+use crate::access::{Caller, Gate};
 use crate::fleet::Fleet;
-use crate::peer::Peer;
 use crate::store::ConfigStore;
 use crate::xds::clock::Clock;
 use crate::xds::nodes::Nodes;
@@ -39,21 +40,19 @@ pub struct Management<S> {
     pub id: Arc<str>,
     /// Ends streams.
     pub shutdown: CancellationToken,
+    /// Says who calls, and what the caller may do.
+    pub gate: Gate,
     /// What is insecure about how the process was started.
     pub warnings: Vec<String>,
 }
 
 impl<S: ConfigStore + std::fmt::Debug> Management<S> {
-    /// The service, ready to be mounted.
-    pub fn server(self) -> ManagementServiceServer<Self> {
-        ManagementServiceServer::new(self).max_decoding_message_size(REQUEST_LIMIT)
+    /// The service behind its gate, ready to be mounted.
+    pub fn server(self) -> InterceptedService<ManagementServiceServer<Self>, Gate> {
+        let gate = self.gate.clone();
+        let server = ManagementServiceServer::new(self).max_decoding_message_size(REQUEST_LIMIT);
+        InterceptedService::new(server, gate)
     }
-}
-
-/// Who calls, as far as the server can tell.
-fn caller<T>(request: &Request<T>) -> String {
-    let peer = Peer::of(request);
-    peer.map_or_else(String::new, |peer| peer.address.ip().to_string())
 }
 
 #[tonic::async_trait]
@@ -64,7 +63,7 @@ impl<S: ConfigStore + std::fmt::Debug> ManagementService for Management<S> {
         &self,
         request: Request<v1::ApplyRequest>,
     ) -> Result<Response<v1::ApplyResponse>, Status> {
-        let caller = caller(&request);
+        let caller = Caller::of(&request)?;
         let response = self.apply_resources(request.into_inner(), caller).await?;
         Ok(Response::new(response))
     }
@@ -73,23 +72,30 @@ impl<S: ConfigStore + std::fmt::Debug> ManagementService for Management<S> {
         &self,
         request: Request<v1::GetRequest>,
     ) -> Result<Response<v1::GetResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let key = read::key(request.into_inner().id.as_ref())?;
+        self.gate.permit(&caller, "get", v1::Role::Read, &key)?;
         let head = self.configuration.head();
-        read::get(&head, &request.into_inner()).map(Response::new)
+        read::get(&head, &key).map(Response::new)
     }
 
     async fn list(
         &self,
         request: Request<v1::ListRequest>,
     ) -> Result<Response<v1::ListResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let head = self.configuration.head();
-        Ok(Response::new(read::list(&head, request.into_inner())))
+        let response = read::list(&head, &caller, request.into_inner());
+        Ok(Response::new(response))
     }
 
     async fn describe(
         &self,
         request: Request<v1::DescribeRequest>,
     ) -> Result<Response<v1::DescribeResponse>, Status> {
-        let response = self.describe_resource(request.into_inner()).await?;
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let response = self.describe_resource(&caller, request).await?;
         Ok(Response::new(response))
     }
 
@@ -97,7 +103,9 @@ impl<S: ConfigStore + std::fmt::Debug> ManagementService for Management<S> {
         &self,
         request: Request<v1::HistoryRequest>,
     ) -> Result<Response<v1::HistoryResponse>, Status> {
-        let response = self.list_revisions(request.into_inner()).await?;
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let response = self.list_revisions(&caller, request).await?;
         Ok(Response::new(response))
     }
 
@@ -105,15 +113,18 @@ impl<S: ConfigStore + std::fmt::Debug> ManagementService for Management<S> {
         &self,
         request: Request<v1::RollbackRequest>,
     ) -> Result<Response<v1::RollbackResponse>, Status> {
-        let caller = caller(&request);
+        let caller = Caller::of(&request)?;
         let response = self.go_back(request.into_inner(), caller).await?;
         Ok(Response::new(response))
     }
 
     async fn status(
         &self,
-        _request: Request<v1::StatusRequest>,
+        request: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        self.gate
+            .permit_somewhere(&caller, "status", v1::Role::Read)?;
         Ok(Response::new(self.fleet_status()))
     }
 
@@ -121,6 +132,9 @@ impl<S: ConfigStore + std::fmt::Debug> ManagementService for Management<S> {
         &self,
         request: Request<v1::WaitRequest>,
     ) -> Result<Response<Self::WaitStream>, Status> {
+        let caller = Caller::of(&request)?;
+        self.gate
+            .permit_somewhere(&caller, "wait", v1::Role::Read)?;
         let current = self.configuration.head().revision.revision;
         let revision = match request.into_inner().revision {
             0 => current,
@@ -132,7 +146,7 @@ impl<S: ConfigStore + std::fmt::Debug> ManagementService for Management<S> {
             asked => asked,
         };
         let (nodes, clock) = (Arc::clone(&self.nodes), self.clock);
-        let stream = wait::follow(nodes, revision, clock, self.shutdown.clone());
+        let stream = wait::follow(caller, nodes, revision, clock, self.shutdown.clone());
         Ok(Response::new(Box::pin(stream)))
     }
 
@@ -140,7 +154,9 @@ impl<S: ConfigStore + std::fmt::Debug> ManagementService for Management<S> {
         &self,
         request: Request<v1::ListEndpointsRequest>,
     ) -> Result<Response<v1::ListEndpointsResponse>, Status> {
-        let response = self.ask_endpoints(request.into_inner()).await?;
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let response = self.ask_endpoints(&caller, request).await?;
         Ok(Response::new(response))
     }
 }

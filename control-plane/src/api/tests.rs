@@ -29,6 +29,7 @@ use tonic_types::StatusExt as _;
 use crate::app::{self, Addresses};
 use crate::config::ControlPlaneArgs;
 
+mod access;
 mod changes;
 mod proxies;
 
@@ -43,6 +44,10 @@ struct Plane {
 
 impl Plane {
     async fn start(directory: &Path) -> Self {
+        Self::start_with(directory, false).await
+    }
+
+    async fn start_with(directory: &Path, require_auth: bool) -> Self {
         let any = "127.0.0.1:0".parse().unwrap();
         let args = ControlPlaneArgs {
             data_dir: directory.to_owned(),
@@ -54,6 +59,7 @@ impl Plane {
             tls_key: None,
             client_ca: None,
             insecure: false,
+            require_auth,
         };
         let shutdown = CancellationToken::new();
         let (told, ready) = oneshot::channel();

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::status::rejection;
+use crate::access::Caller;
 use crate::xds::clock::Clock;
 use crate::xds::nodes::{Node, Nodes};
 
@@ -22,8 +23,9 @@ const ABSENCE: u64 = 2_000_000_000;
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Says how far the revision has come, at first and whenever that changes,
-/// until nothing is pending.
+/// until nothing is pending; or until the caller's credentials end.
 pub(super) fn follow(
+    caller: Arc<Caller>,
     nodes: Arc<Nodes>,
     revision: u64,
     clock: Clock,
@@ -38,6 +40,7 @@ pub(super) fn follow(
         revision,
         clock,
         shutdown,
+        caller,
         last: None,
     };
     stream::unfold(following, |mut following| async move {
@@ -53,6 +56,7 @@ struct Following {
     revision: u64,
     clock: Clock,
     shutdown: CancellationToken,
+    caller: Arc<Caller>,
     last: Option<v1::WaitResponse>,
 }
 
@@ -62,6 +66,9 @@ impl Following {
             return None;
         }
         loop {
+            if let Some(refusal) = self.caller.over(self.clock.wall_now().seconds) {
+                return Some(Err(refusal.into()));
+            }
             self.changes.mark_unchanged();
             let nodes = |id: &str| self.nodes.get(id);
             let response = tally(&self.audience, nodes, self.revision, &self.clock);

@@ -1,11 +1,13 @@
 //! `Apply` and `Rollback`.
 
+use std::sync::Arc;
+
 use evenkeel_shared::proto::v1;
-use tonic::Status;
 
 use super::committer::{Change, Edit};
 use super::rejected::Rejected;
 use super::service::Management;
+use crate::access::Caller;
 use crate::store::{ConfigStore, ResourceKey};
 
 /// The longest message or author, in bytes.
@@ -15,8 +17,8 @@ impl<S: ConfigStore> Management<S> {
     pub(super) async fn apply_resources(
         &self,
         request: v1::ApplyRequest,
-        caller: String,
-    ) -> Result<v1::ApplyResponse, Status> {
+        by: Arc<Caller>,
+    ) -> Result<v1::ApplyResponse, Rejected> {
         let v1::ApplyRequest {
             resources,
             deletions,
@@ -28,6 +30,8 @@ impl<S: ConfigStore> Management<S> {
             allow_mass_removal,
         } = request;
         let change = Change {
+            by,
+            action: "apply",
             edit: Edit::Apply {
                 resources,
                 deletions: deletions.iter().map(ResourceKey::from).collect(),
@@ -39,7 +43,7 @@ impl<S: ConfigStore> Management<S> {
             author,
             allow_mass_removal,
         };
-        let outcome = self.configuration.change(checked(change, caller)?).await?;
+        let outcome = self.configuration.change(checked(change)?).await?;
         Ok(v1::ApplyResponse {
             revision: outcome.revision,
             changes: outcome.changes,
@@ -50,8 +54,8 @@ impl<S: ConfigStore> Management<S> {
     pub(super) async fn go_back(
         &self,
         request: v1::RollbackRequest,
-        caller: String,
-    ) -> Result<v1::RollbackResponse, Status> {
+        by: Arc<Caller>,
+    ) -> Result<v1::RollbackResponse, Rejected> {
         let v1::RollbackRequest {
             to_revision,
             apply_id,
@@ -67,6 +71,8 @@ impl<S: ConfigStore> Management<S> {
             message = format!("rollback to revision {to_revision}");
         }
         let change = Change {
+            by,
+            action: "rollback",
             edit: Edit::Replace(state),
             apply_id,
             expected_revision,
@@ -75,7 +81,7 @@ impl<S: ConfigStore> Management<S> {
             author,
             allow_mass_removal,
         };
-        let outcome = self.configuration.change(checked(change, caller)?).await?;
+        let outcome = self.configuration.change(checked(change)?).await?;
         Ok(v1::RollbackResponse {
             revision: outcome.revision,
             changes: outcome.changes,
@@ -85,10 +91,7 @@ impl<S: ConfigStore> Management<S> {
 }
 
 /// The request's own fields; what is left out is filled in.
-fn checked(mut change: Change, caller: String) -> Result<Change, Rejected> {
-    if change.author.is_empty() {
-        change.author = caller;
-    }
+fn checked(mut change: Change) -> Result<Change, Rejected> {
     if change.apply_id.is_empty() {
         change.apply_id = uuid::Uuid::new_v4().to_string();
     }
@@ -105,5 +108,6 @@ fn checked(mut change: Change, caller: String) -> Result<Change, Rejected> {
     if change.author.len() > TEXT_LIMIT {
         return broken("author", "must be at most 4096 bytes");
     }
+    change.author = change.by.author(&change.author);
     Ok(change)
 }

@@ -8,8 +8,10 @@
 //! callers --bounded queue--> writer task --> config.db <-- pool of readers
 //! ```
 
+mod audit;
 mod open;
 mod read;
+mod tokens;
 mod write;
 
 use std::fs::File;
@@ -22,6 +24,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::access::{AccessStore, AuditQuery, StoredToken};
 use super::{
     CommitError, Committed, ConfigStore, DEFAULT_RETENTION, DesiredState, Proposal, Pruned,
     ResourceKey, StoreError,
@@ -51,6 +54,18 @@ enum Write {
         keep: u64,
         reply: oneshot::Sender<Result<Pruned, StoreError>>,
     },
+    Access {
+        what: Box<AccessWrite>,
+        reply: oneshot::Sender<Result<(), StoreError>>,
+    },
+}
+
+/// A write that is not of the configuration.
+enum AccessWrite {
+    AddToken(Box<StoredToken>, Vec<String>, v1::AuditEntry),
+    EndToken(String, i64, v1::AuditEntry),
+    Uses(Vec<(String, i64)>),
+    Record(Vec<v1::AuditEntry>),
 }
 
 /// What the writer task owns.
@@ -130,6 +145,11 @@ impl SqliteStore {
         answer.await.map_err(|_| StoreError::Closed)
     }
 
+    async fn ask_access(&self, what: AccessWrite) -> Result<(), StoreError> {
+        let what = Box::new(what);
+        self.ask(|reply| Write::Access { what, reply }).await?
+    }
+
     /// An error of SQLite, told apart from a damaged file.
     fn fault(&self, fault: read::Fault) -> StoreError {
         open::classify(&self.path, fault)
@@ -182,6 +202,45 @@ impl ConfigStore for SqliteStore {
     }
 }
 
+impl AccessStore for SqliteStore {
+    async fn tokens(&self) -> Result<Vec<StoredToken>, StoreError> {
+        let tokens = tokens::all(&self.readers).await;
+        tokens.map_err(|fault| self.fault(fault))
+    }
+
+    async fn add_token(
+        &self,
+        token: StoredToken,
+        forget: Vec<String>,
+        entry: v1::AuditEntry,
+    ) -> Result<(), StoreError> {
+        self.ask_access(AccessWrite::AddToken(Box::new(token), forget, entry))
+            .await
+    }
+
+    async fn end_token(
+        &self,
+        id: String,
+        at: i64,
+        entry: v1::AuditEntry,
+    ) -> Result<(), StoreError> {
+        self.ask_access(AccessWrite::EndToken(id, at, entry)).await
+    }
+
+    async fn note_uses(&self, uses: Vec<(String, i64)>) -> Result<(), StoreError> {
+        self.ask_access(AccessWrite::Uses(uses)).await
+    }
+
+    async fn record(&self, entries: Vec<v1::AuditEntry>) -> Result<(), StoreError> {
+        self.ask_access(AccessWrite::Record(entries)).await
+    }
+
+    async fn audit(&self, query: AuditQuery) -> Result<Vec<v1::AuditEntry>, StoreError> {
+        let entries = audit::list(&self.readers, &query).await;
+        entries.map_err(|fault| self.fault(fault))
+    }
+}
+
 impl Writer {
     /// Writes one after the other until all stores are gone.
     async fn run(mut self, mut queue: mpsc::Receiver<Write>) {
@@ -202,12 +261,31 @@ impl Writer {
                         done.map_err(|fault| open::classify(&self.path, fault.into())),
                     );
                 }
+                Write::Access { what, reply } => {
+                    let done = self.write_access(*what).await;
+                    answer(
+                        reply,
+                        done.map_err(|fault| open::classify(&self.path, fault.into())),
+                    );
+                }
             }
         }
         if let Err(fault) = self.connection.close().await {
             tracing::warn!(?fault, "the configuration database did not close cleanly");
         }
         drop(self.lock);
+    }
+
+    async fn write_access(&mut self, what: AccessWrite) -> sqlx::Result<()> {
+        let connection = &mut self.connection;
+        match what {
+            AccessWrite::AddToken(token, forget, entry) => {
+                tokens::add(connection, *token, &forget, entry).await
+            }
+            AccessWrite::EndToken(id, at, entry) => tokens::end(connection, &id, at, entry).await,
+            AccessWrite::Uses(uses) => tokens::note_uses(connection, &uses).await,
+            AccessWrite::Record(entries) => audit::record(connection, entries).await,
+        }
     }
 
     async fn commit(

@@ -46,6 +46,7 @@ pub struct Security {
     handshakes: Family<Failed, Counter>,
     reloads: Family<Outcome, Counter>,
     denied: Family<Reason, Counter>,
+    api_denied: Family<Reason, Counter>,
     ended: Family<Reason, Counter>,
 }
 
@@ -75,6 +76,11 @@ impl Security {
             "xds_denied",
             "Requests of proxies that their certificate does not entitle them to",
             self.denied.clone(),
+        );
+        registry.register(
+            "api_denied",
+            "Calls of the management API that were refused, by reason",
+            self.api_denied.clone(),
         );
         registry.register(
             "xds_streams_ended",
@@ -110,6 +116,11 @@ impl Security {
     /// Counts a change of certificates.
     pub fn note_reload(&self, result: &'static str) {
         self.reloads.get_or_create(&Outcome { result }).inc();
+    }
+
+    /// Counts a refused call of the management API.
+    pub fn note_api_denied(&self, reason: &'static str) {
+        self.api_denied.get_or_create(&Reason { reason }).inc();
     }
 
     /// Counts what a proxy is not entitled to.

@@ -59,6 +59,8 @@ fn change(name: &str) -> Change {
     let cluster = json!({"name": name, "cluster": {"endpoints": {"static": [
         {"address": "127.0.0.1:9001"}]}}});
     Change {
+        by: Arc::new(Caller::local(String::new())),
+        action: "apply",
         edit: Edit::Apply {
             resources: state(&[cluster]).into_values().collect(),
             deletions: Vec::new(),
@@ -82,7 +84,8 @@ async fn a_change_whose_answer_was_lost_is_published_and_the_next_one_is_made() 
     let clock = Clock::start();
     let nodes = Arc::new(Nodes::new(clock));
     let metrics = Arc::new(Metrics::new(Arc::clone(&nodes)));
-    let loaded = Committer::load(Arc::new(store), nodes, metrics, clock).await;
+    let auditor = Auditor::unread(clock, Arc::clone(&metrics));
+    let loaded = Committer::load(Arc::new(store), nodes, Arc::clone(&metrics), auditor).await;
     let (committer, configuration) = loaded.unwrap();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(committer.run(shutdown.clone()));

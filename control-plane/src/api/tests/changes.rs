@@ -221,7 +221,7 @@ async fn a_rollback_is_a_new_revision() {
         [3, 2, 1]
     );
     assert_eq!(revisions[0].message, "rollback to revision 1");
-    assert_eq!(revisions[0].author, "127.0.0.1");
+    assert_eq!(revisions[0].author, "local");
     let request = v1::RollbackRequest {
         to_revision: 99,
         ..v1::RollbackRequest::default()

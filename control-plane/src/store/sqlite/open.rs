@@ -17,7 +17,10 @@ use crate::store::StoreError;
 
 /// The steps from an empty file to the present schema. A step, once released,
 /// is never changed; each ends by setting `user_version` to its number.
-const MIGRATIONS: [&str; 1] = [include_str!("0001_revisions.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("0001_revisions.sql"),
+    include_str!("0002_access.sql"),
+];
 /// Readers at once; one more waits.
 const READERS: u32 = 4;
 /// How long a reader waits for its turn.

@@ -17,6 +17,7 @@ fn proposal(apply_id: &str, state: DesiredState) -> Proposal {
         },
         apply_id: apply_id.to_owned(),
         allow_mass_removal: false,
+        audit: v1::AuditEntry::default(),
         state,
     }
 }
@@ -322,3 +323,5 @@ async fn a_content_that_was_changed_behind_our_back_is_noticed() {
     let fault = open(&directory).await.head().await.unwrap_err();
     assert!(matches!(fault, StoreError::Corrupt { .. }), "{fault}");
 }
+
+mod access;

@@ -7,6 +7,7 @@ use evenkeel_shared::proto::v1;
 use prost::Message;
 use sqlx::{Connection, Row, SqliteConnection};
 
+use super::audit;
 use super::read::{self, Fault, digest, integer};
 use crate::store::{Committed, Proposal, Pruned, ResourceKey};
 
@@ -72,6 +73,11 @@ pub(super) async fn commit(
     add_revision(&mut transaction, &revision, proposal.allow_mass_removal).await?;
     revision.changes = replace_contents(&mut transaction, current + 1, &proposal).await?;
     drop_old(&mut transaction, current + 1, keep).await?;
+    let entry = v1::AuditEntry {
+        revision: current + 1,
+        ..proposal.audit
+    };
+    audit::add(&mut transaction, entry).await?;
     transaction.commit().await?;
     Ok(Committed {
         revision,
