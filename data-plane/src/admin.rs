@@ -1,6 +1,6 @@
 //! The admin port: readiness for orchestrators, metrics for Prometheus, state for
-//! people, and a few commands. It knows no passwords and is for the loopback
-//! interface or a network of its own.
+//! people, and a few commands. Everybody may read; who may change something,
+//! [`guard`] decides.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use evenkeel_shared::names::ListenerName;
@@ -19,6 +20,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::guard::Guard;
 use crate::clock::Clock;
 use crate::runtime::snapshot::Snapshot;
 use crate::tick::Tick;
@@ -28,6 +30,7 @@ use crate::xds::view::Status;
 
 mod certificates;
 mod dump;
+pub mod guard;
 
 /// What is served, and how it is asked for.
 const PAGES: [(&str, &str); 14] = [
@@ -86,6 +89,8 @@ pub struct Admin {
     pub secrets: Arc<Secrets>,
     /// Takes commands about the configuration.
     pub applier: Handle,
+    /// Who may change something.
+    pub guard: Guard,
     /// All metrics.
     pub metrics: Registry,
     /// Now.
@@ -128,6 +133,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/removals/confirm", post(confirm_removals))
         .fallback(unknown_page)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(Arc::clone(&admin), guard::check))
         .with_state(admin)
 }
 

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
+use crate::admin::guard::Guard;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::ProxyArgs;
@@ -63,6 +64,7 @@ pub struct Addresses {
 
 /// What many parts share.
 struct Common {
+    dialer: Dialer,
     node: String,
     instance: String,
     clock: Clock,
@@ -92,7 +94,6 @@ pub async fn run(
     shutdown: CancellationToken,
     ready: impl FnOnce(Addresses) + Send,
 ) -> anyhow::Result<DrainReport> {
-    let dialer = args.dialer().map_err(anyhow::Error::msg)?;
     let mut common = Common::new(&args, shutdown.child_token())?;
     let listener = TcpListener::bind(args.admin_listen)
         .await
@@ -118,14 +119,15 @@ pub async fn run(
     let (applier, config_thread) = applier.start()?;
 
     let mut tasks = JoinSet::new();
-    let stream = common.stream(&dialer, applier.clone());
+    let stream = common.stream(applier.clone());
     let stream_end = stream.shutdown.clone();
     tasks.spawn(stream.run());
     tasks.spawn(watch_files.run());
     tasks.spawn(common.health(triggers, seed).run());
-    tasks.spawn(common.fleet(&dialer, admin_address).run());
+    tasks.spawn(common.fleet(admin_address).run());
     let sources = telemetry.sources(&common, &shared);
-    let admin = common.admin(&args, applier.clone(), sources);
+    let guard = Guard::new(admin_address, args.admin_token_file.clone());
+    let admin = common.admin(&args, guard, applier.clone(), sources);
     tasks.spawn(serve_admin(listener, admin, common.ending.clone()));
     info!(node = common.node, admin = %admin_address, workers = common.workers, "proxy started");
     ready(Addresses {
@@ -184,7 +186,9 @@ fn report_death(ended_well: bool, thread: &str) {
 
 impl Common {
     fn new(args: &ProxyArgs, quit: CancellationToken) -> anyhow::Result<Self> {
+        args.check_admin_token().map_err(anyhow::Error::msg)?;
         Ok(Self {
+            dialer: args.dialer().map_err(anyhow::Error::msg)?,
             node: args.node().map_err(anyhow::Error::msg)?,
             instance: Uuid::now_v7().to_string(),
             clock: Clock::start(),
@@ -261,9 +265,9 @@ impl Common {
         }
     }
 
-    fn stream(&mut self, dialer: &Dialer, applier: applier::Handle) -> task::Task {
+    fn stream(&mut self, applier: applier::Handle) -> task::Task {
         task::Task {
-            dialer: dialer.clone(),
+            dialer: self.dialer.clone(),
             applier,
             status: Arc::clone(&self.status),
             clock: self.clock,
@@ -272,9 +276,9 @@ impl Common {
         }
     }
 
-    fn fleet(&mut self, dialer: &Dialer, admin: SocketAddr) -> fleet::Task {
+    fn fleet(&mut self, admin: SocketAddr) -> fleet::Task {
         fleet::Task {
-            dialer: dialer.clone(),
+            dialer: self.dialer.clone(),
             node: self.node.clone(),
             instance: self.instance.clone(),
             admin,
@@ -288,7 +292,13 @@ impl Common {
         }
     }
 
-    fn admin(&self, args: &ProxyArgs, applier: applier::Handle, sources: Sources) -> Admin {
+    fn admin(
+        &self,
+        args: &ProxyArgs,
+        guard: Guard,
+        applier: applier::Handle,
+        sources: Sources,
+    ) -> Admin {
         Admin {
             node: self.node.clone(),
             cluster: args.cluster.clone(),
@@ -299,6 +309,7 @@ impl Common {
             addresses: Arc::clone(&self.addresses),
             secrets: Arc::clone(&self.secrets),
             applier,
+            guard,
             metrics: metrics::registry(sources),
             clock: self.clock,
             draining: self.draining.clone(),

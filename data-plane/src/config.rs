@@ -10,6 +10,7 @@ use clap::Args;
 use evenkeel_shared::units::parse_duration;
 use tonic::transport::Uri;
 
+use crate::admin::guard::read_token;
 use crate::xds::connect::{Dialer, is_loopback};
 
 /// Where the kernel says what the machine is called.
@@ -25,6 +26,11 @@ Examples:
     --control-plane https://10.0.0.1:18000 --control-plane https://10.0.0.2:18000 \\
     --control-plane-ca ca.pem --control-plane-name control-plane.internal \\
     --tls-cert edge-1.pem --tls-key edge-1.key
+
+  # Scraped from other machines, and drained from there by those with the token:
+  evenkeel proxy --admin-listen 0.0.0.0:9901 --admin-token-file admin.token
+  curl -X POST -H \"Authorization: Bearer $(cat admin.token)\" \\
+    http://10.0.0.7:9901/drain_listeners
 
   # Taken out of a load balancer in front before it stops:
   evenkeel proxy --drain-delay 5s --drain-timeout 60s";
@@ -97,10 +103,16 @@ pub struct ProxyArgs {
     #[arg(long, env = "EVENKEEL_INSECURE")]
     pub insecure: bool,
 
-    /// Where readiness, metrics and state are served. It asks for no password:
-    /// keep it away from clients.
+    /// Where readiness, metrics and state are served, to everybody who can reach it:
+    /// keep it away from clients. Elsewhere than on this machine, calls that change
+    /// something need a token.
     #[arg(long, env = "EVENKEEL_ADMIN_LISTEN", default_value = "127.0.0.1:9901")]
     pub admin_listen: SocketAddr,
+
+    /// File with the token that calls to the admin port must carry if they change
+    /// something, as `Authorization: Bearer`; read again for each.
+    #[arg(long, env = "EVENKEEL_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
 
     /// Threads that carry requests; as many as there are processors if not
     /// given.
@@ -168,6 +180,16 @@ impl ProxyArgs {
             certificate: self.tls_cert.clone().zip(self.tls_key.clone()),
             name: self.control_plane_name.clone(),
         })
+    }
+
+    /// Checks that there is a token where one is to be, so that its lack is not
+    /// found when it is needed.
+    ///
+    /// # Errors
+    /// What is wrong with the file, for the user.
+    pub fn check_admin_token(&self) -> Result<(), String> {
+        let file = self.admin_token_file.as_deref();
+        file.map_or(Ok(()), |file| read_token(file).map(drop))
     }
 
     fn fault_of(&self, uri: &Uri) -> Option<String> {

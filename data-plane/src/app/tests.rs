@@ -162,13 +162,17 @@ impl Proxy {
         let words = [
             "proxy",
             "--node-id=edge-1",
-            "--admin-listen=127.0.0.1:0",
             "--workers=2",
             "--drain-timeout=5s",
         ];
         let words = words.iter().map(|word| (*word).to_owned());
         let state = format!("--state-dir={}", state.display());
-        let words = words.chain(more.iter().cloned()).chain([state]);
+        let told = more.iter().any(|word| word.starts_with("--admin-listen"));
+        let admin = (!told).then(|| "--admin-listen=127.0.0.1:0".to_owned());
+        let words = words
+            .chain(more.iter().cloned())
+            .chain([state])
+            .chain(admin);
         let line = Line::parse_from(words);
         let shutdown = CancellationToken::new();
         let (ready, addresses) = oneshot::channel();
@@ -216,7 +220,7 @@ impl Proxy {
 /// One call, for example `GET /ready`.
 async fn exchange(address: SocketAddr, call: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{call} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    let request = format!("{call} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer));
@@ -458,5 +462,53 @@ async fn a_proxy_obeys_a_control_plane_behind_tls_and_only_with_its_certificate(
     proxy.until("GET /ready", 200).await;
     let (_, info) = proxy.admin("GET /server_info").await;
     assert!(info.contains(&format!("https://{address}")), "{info}");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn an_admin_port_for_others_shows_everybody_and_obeys_the_token() {
+    let state = tempfile::tempdir().unwrap();
+    let token = state.path().join("token");
+    std::fs::write(&token, "0123456789abcdef0123\n").unwrap();
+    let line = [
+        "--control-plane=http://127.0.0.1:1".to_owned(),
+        "--admin-listen=0.0.0.0:0".to_owned(),
+        format!("--admin-token-file={}", token.display()),
+    ];
+    let mut proxy = Proxy::start_with(&line, &state.path().join("state")).await;
+    proxy.addresses.admin.set_ip([127, 0, 0, 1].into());
+    assert_eq!(proxy.admin("GET /metrics").await.0, 200);
+    let (status, text) = proxy.admin("POST /drain_listeners").await;
+    assert_eq!(status, 403, "{text}");
+    assert!(text.contains("Authorization: Bearer"), "{text}");
+
+    let mut stream = TcpStream::connect(proxy.addresses.admin).await.unwrap();
+    let request = "POST /drain_listeners HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                   authorization: Bearer 0123456789abcdef0123\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("200 OK"), "{answer}");
+    proxy.until("GET /ready", 503).await;
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_in_a_browser_cannot_stop_the_proxy() {
+    let state = tempfile::tempdir().unwrap();
+    let (address, _streams) = control_plane().await;
+    let proxy = Proxy::start(address, state.path()).await;
+    for headers in [
+        "host: evil.test:9901\r\n",
+        "host: 127.0.0.1\r\norigin: http://evil.test\r\n",
+    ] {
+        let mut stream = TcpStream::connect(proxy.addresses.admin).await.unwrap();
+        let request = format!("POST /quitquitquit HTTP/1.1\r\n{headers}connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("403 Forbidden"), "{answer}");
+    }
+    assert_eq!(proxy.admin("GET /livez").await.0, 200);
     proxy.stop().await;
 }
