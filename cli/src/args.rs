@@ -64,6 +64,34 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(parsed).map_err(|_| format!("must not be negative; {example}"))
 }
 
+/// Reads `30d`, `12w`, `10y` (of 365 days), and what [`duration`] reads.
+///
+/// # Errors
+/// Not a length of time, or none at all.
+pub(crate) fn lifetime(text: &str) -> Result<Duration, String> {
+    let example = "write it like 12h, 30d, 8w or 10y";
+    let unit = text.chars().next_back().map(|unit| match unit {
+        'd' => 1,
+        'w' => 7,
+        'y' => 365,
+        _ => 0,
+    });
+    let read = match unit {
+        Some(days @ 1..) => {
+            let count = text.get(..text.len() - 1).unwrap_or_default();
+            let count: Option<u64> = count.trim().parse().ok();
+            let seconds = count.and_then(|count| count.checked_mul(days * 86_400));
+            seconds.map(Duration::from_secs)
+        }
+        _ => duration(text).ok(),
+    };
+    let read = read.ok_or_else(|| format!("not a length of time; {example}"))?;
+    if read.is_zero() {
+        return Err(format!("must not be zero; {example}"));
+    }
+    Ok(read)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +102,25 @@ mod tests {
         assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
         assert!(duration("60").is_err());
         assert!(duration("-3s").is_err());
+    }
+
+    #[test]
+    fn lifetimes_know_days_weeks_and_years() {
+        assert_eq!(lifetime("12h"), Ok(Duration::from_hours(12)));
+        assert_eq!(lifetime("30d"), Ok(Duration::from_hours(30 * 24)));
+        assert_eq!(lifetime("2w"), Ok(Duration::from_hours(14 * 24)));
+        assert_eq!(lifetime("10y"), Ok(Duration::from_hours(3650 * 24)));
+        for bad in [
+            "",
+            "d",
+            "0d",
+            "-1d",
+            "30",
+            "1.5d",
+            "99999999999999999y",
+            "5é",
+        ] {
+            assert!(lifetime(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -1,24 +1,23 @@
 //! The client of the management API, and the way from its errors to ours.
 
-use std::error::Error;
+use std::error::Error as _;
 use std::time::Duration;
 
 use evenkeel_shared::error::Invalid;
+use evenkeel_shared::proto::v1::access_service_client::AccessServiceClient;
 use evenkeel_shared::proto::v1::management_service_client::ManagementServiceClient;
 use evenkeel_shared::proto::v1::{ApplyRequest, ApplyResponse, ResourceId};
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::context::{self, Environment, ServerArgs};
+use crate::context::{self, Environment, ServerArgs, Target};
 use crate::failure::Failure;
 use crate::kind;
+use crate::link::{self, Link};
 use crate::render::fault::Fault;
 use crate::sources::Sources;
 
-/// Time to open a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Largest answer that is taken, in bytes: a big fleet's endpoints.
 const MAX_ANSWER: usize = 256 << 20;
 /// How often a change is sent again when the connection broke under it. The
@@ -31,7 +30,9 @@ const RESEND_AFTER: Duration = Duration::from_millis(300);
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     /// The calls.
-    pub(crate) api: ManagementServiceClient<Channel>,
+    pub(crate) api: ManagementServiceClient<Link>,
+    /// The calls that concern who may do what.
+    pub(crate) access: AccessServiceClient<Link>,
     /// Where it is, for errors.
     pub(crate) address: String,
 }
@@ -40,21 +41,28 @@ impl Client {
     /// Connects to the server that the arguments mean.
     ///
     /// # Errors
-    /// No such context; nobody answers.
+    /// No such context; as [`link::open`].
     pub(crate) async fn connect(server: &ServerArgs) -> Result<Self, Failure> {
-        let address = context::server(server, &Environment::of_process())?;
-        Self::to(&address).await
+        let target = context::target(server, &Environment::of_process())?;
+        Ok(Self::on(link::open(&target).await?, &target.address))
     }
 
-    /// Connects to `address`.
+    /// Connects to `address`, without credentials.
     pub(crate) async fn to(address: &str) -> Result<Self, Failure> {
-        Ok(Self::on(channel(address).await?, address))
+        let target = Target {
+            address: address.to_owned(),
+            ..Target::default()
+        };
+        Ok(Self::on(link::open(&target).await?, address))
     }
 
     /// Uses a connection to `address`.
-    pub(crate) fn on(channel: Channel, address: &str) -> Self {
+    pub(crate) fn on(link: Link, address: &str) -> Self {
+        let api = ManagementServiceClient::new(link.clone());
+        let access = AccessServiceClient::new(link);
         Self {
-            api: ManagementServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER),
+            api: api.max_decoding_message_size(MAX_ANSWER),
+            access: access.max_decoding_message_size(MAX_ANSWER),
             address: address.to_owned(),
         }
     }
@@ -103,37 +111,6 @@ impl Client {
     }
 }
 
-/// Opens a connection to `address`.
-pub(crate) async fn channel(address: &str) -> Result<Channel, Failure> {
-    endpoint(address)?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(10))
-        .connect()
-        .await
-        .map_err(|error| Failure::Unreachable {
-            address: address.to_owned(),
-            reason: deepest(&error),
-        })
-}
-
-/// Where an address leads.
-///
-/// # Errors
-/// Not an `http://` address.
-pub(crate) fn endpoint(address: &str) -> Result<Endpoint, Failure> {
-    let endpoint = Endpoint::from_shared(address.to_owned())
-        .map_err(|error| Failure::Usage(format!("`{address}` is not an address: {error}")))?;
-    if endpoint.uri().scheme_str() == Some("http") {
-        Ok(endpoint)
-    } else {
-        Err(Failure::Usage(format!(
-            "`{address}`: only http:// is supported"
-        )))
-    }
-}
-
 /// What an error of the server at `address` means here.
 pub(crate) fn failure(address: &str, status: &Status) -> Failure {
     let message = status.message().to_owned();
@@ -149,10 +126,14 @@ pub(crate) fn failure(address: &str, status: &Status) -> Failure {
         Code::Aborted | Code::FailedPrecondition | Code::AlreadyExists => {
             Failure::Conflict(message)
         }
-        _ if is_broken(status) => Failure::Unreachable {
-            address: address.to_owned(),
-            reason: reason(status),
-        },
+        _ if is_broken(status) => broken(address, status),
+        Code::Unauthenticated => Failure::Failed(format!(
+            "{address} does not know us: {message}; give a token with --token-file or \
+             EVENKEEL_TOKEN, or a certificate with --cert and --key"
+        )),
+        Code::PermissionDenied => Failure::Failed(format!(
+            "not allowed: {message}; `evenkeel auth whoami` shows what is"
+        )),
         Code::NotFound => Failure::Failed(message),
         Code::Unimplemented => {
             let text = "does not offer this; is it the management address of a control plane?";
@@ -164,20 +145,18 @@ pub(crate) fn failure(address: &str, status: &Status) -> Failure {
     }
 }
 
-fn reason(status: &Status) -> String {
-    match status.source() {
-        Some(source) => deepest(source),
+/// A connection that broke. A server that does not take our certificate says so
+/// only then.
+fn broken(address: &str, status: &Status) -> Failure {
+    let reason = match status.source() {
+        Some(source) => link::deepest(source),
         None => status.message().to_owned(),
+    };
+    let address = address.to_owned();
+    match link::in_words(&reason) {
+        Some(reason) => Failure::Handshake { address, reason },
+        None => Failure::Unreachable { address, reason },
     }
-}
-
-/// The innermost cause, which says what the system said.
-fn deepest(error: &(dyn Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 /// Whether the call may not have reached the server, or its answer not us.
@@ -283,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_must_be_http() {
+    async fn an_address_must_be_http_or_https() {
         let failure = Client::to("ftp://127.0.0.1:1").await.unwrap_err();
         assert_eq!(failure.exit_code(), 2);
     }

@@ -1,14 +1,15 @@
-//! Which server the client verbs talk to: `--server`, then `--context`, then
-//! the environment, then the current context of the file, then the default.
+//! Which server the client verbs talk to, and as whom: `--server`, then
+//! `--context`, then the environment, then the current context of the file, then
+//! the default.
 
-use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::{Deserialize, Serialize};
+use evenkeel_shared::secret::SecretBytes;
 
+use crate::credentials::{CredentialArgs, Credentials, TokenSource};
 use crate::failure::Failure;
+use crate::settings::{Context, Settings};
 
 /// Where a control plane listens unless told otherwise.
 pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:18001";
@@ -32,13 +33,38 @@ pub(crate) struct ServerArgs {
                 [default: the current one]"
     )]
     pub(crate) context: Option<String>,
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
 }
 
 impl ServerArgs {
     /// Whether nothing is said of the server.
     pub(crate) fn is_empty(&self) -> bool {
-        self.server.is_none() && self.context.is_none()
+        self.server.is_none() && self.context.is_none() && self.credentials.is_empty()
     }
+
+    /// These, and `before` for what is missing: the nearer one wins.
+    pub(crate) fn or(self, before: Self) -> Self {
+        let (server, context) = if self.server.is_some() || self.context.is_some() {
+            (self.server, self.context)
+        } else {
+            (before.server, before.context)
+        };
+        Self {
+            server,
+            context,
+            credentials: self.credentials.or(before.credentials),
+        }
+    }
+}
+
+/// A server, and what is needed to talk to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// Address of its management API, with a scheme.
+    pub(crate) address: String,
+    /// Who we are, and who it must be.
+    pub(crate) credentials: Credentials,
 }
 
 /// The parts of the environment that matter here.
@@ -48,6 +74,9 @@ pub(crate) struct Environment {
     pub(crate) server: Option<String>,
     /// `EVENKEEL_CONTEXT`.
     pub(crate) context: Option<String>,
+    /// `EVENKEEL_CA`, `EVENKEEL_CERT`, `EVENKEEL_KEY`, `EVENKEEL_TOKEN` or else
+    /// `EVENKEEL_TOKEN_FILE`.
+    pub(crate) credentials: Credentials,
     /// The settings file.
     pub(crate) file: Option<PathBuf>,
 }
@@ -59,9 +88,19 @@ impl Environment {
         let home = set("XDG_CONFIG_HOME")
             .map(PathBuf::from)
             .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".config")));
+        let path = |name: &str| set(name).map(PathBuf::from);
+        let token = set("EVENKEEL_TOKEN")
+            .map(|token| TokenSource::Given(SecretBytes::new(token.into_bytes())));
         Self {
             server: set("EVENKEEL_SERVER"),
             context: set("EVENKEEL_CONTEXT"),
+            credentials: Credentials {
+                ca: path("EVENKEEL_CA"),
+                cert: path("EVENKEEL_CERT"),
+                key: path("EVENKEEL_KEY"),
+                token: token.or_else(|| path("EVENKEEL_TOKEN_FILE").map(TokenSource::File)),
+                server_name: None,
+            },
             file: home.map(|home| home.join("evenkeel").join("config.yaml")),
         }
     }
@@ -79,106 +118,46 @@ impl Environment {
     }
 }
 
-/// The settings file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct Settings {
-    /// The context in use.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) current_context: Option<String>,
-    /// Contexts by name.
-    pub(crate) contexts: BTreeMap<String, Context>,
-}
-
-/// One server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Context {
-    /// Address of its management API.
-    pub(crate) server: String,
-}
-
-impl Settings {
-    /// Reads the file; one that does not exist is empty.
-    pub(crate) fn load(file: &Path) -> Result<Self, Failure> {
-        let text = match std::fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
-            }
-            Err(error) => return Err(failed("read", file, &error)),
-        };
-        if text.trim().is_empty() {
-            return Ok(Self::default());
-        }
-        serde_saphyr::from_str(&text).map_err(|error| failed("read", file, &error))
-    }
-
-    /// Writes the file as a whole: a crash leaves the old one or the new one.
-    pub(crate) fn store(&self, file: &Path) -> Result<(), Failure> {
-        let text = serde_saphyr::to_string(self).map_err(|error| failed("write", file, &error))?;
-        replace(file, &text).map_err(|error| failed("write", file, &error))
-    }
-
-    /// The context of this name.
-    pub(crate) fn context(&self, name: &str) -> Result<&Context, Failure> {
-        self.contexts.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.contexts.keys().map(String::as_str).collect();
-            let known = if known.is_empty() {
-                "there is none; make one with `evenkeel config set-context NAME --server URL`"
-                    .to_owned()
-            } else {
-                format!("there are {}", known.join(", "))
-            };
-            Failure::Usage(format!("no context `{name}`; {known}"))
-        })
-    }
-}
-
-fn replace(file: &Path, text: &str) -> std::io::Result<()> {
-    let directory = file.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(directory)?;
-    let fresh = file.with_extension(format!("yaml.{}", std::process::id()));
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut opened = options.open(&fresh)?;
-    opened.write_all(text.as_bytes())?;
-    opened.sync_all()?;
-    std::fs::rename(&fresh, file)
-}
-
-fn failed(verb: &str, file: &Path, error: &dyn std::fmt::Display) -> Failure {
-    Failure::Failed(format!("cannot {verb} {}: {error}", file.display()))
-}
-
-/// The address of the server.
+/// The server, with the credentials that are meant for it. Those of a context go
+/// to no other server, and a context that is named on the command line counts
+/// for more than the environment.
 ///
 /// # Errors
 /// A context that does not exist; a settings file that cannot be read.
-pub(crate) fn server(args: &ServerArgs, environment: &Environment) -> Result<String, Failure> {
-    if let Some(server) = &args.server {
-        return Ok(with_scheme(server));
-    }
+pub(crate) fn target(args: &ServerArgs, environment: &Environment) -> Result<Target, Failure> {
+    let flags = Credentials::from(args.credentials.clone());
+    let exported = environment.credentials.clone();
     let settings = || match &environment.file {
         Some(file) => Settings::load(file),
         None => Ok(Settings::default()),
     };
+    if let Some(server) = args.server.as_ref() {
+        return Ok(Target::new(server, flags.or(exported)));
+    }
     if let Some(name) = &args.context {
-        return Ok(with_scheme(&settings()?.context(name)?.server));
+        let settings = settings()?;
+        let context = settings.context(name)?;
+        let credentials = flags.or(context.credentials()).or(exported);
+        return Ok(Target::new(&context.server, credentials));
     }
     if let Some(server) = &environment.server {
-        return Ok(with_scheme(server));
+        return Ok(Target::new(server, flags.or(exported)));
     }
     let settings = settings()?;
-    match environment
-        .context
-        .as_ref()
-        .or(settings.current_context.as_ref())
-    {
-        Some(name) => Ok(with_scheme(&settings.context(name)?.server)),
-        None => Ok(DEFAULT_SERVER.to_owned()),
+    let name = environment.context.as_ref();
+    let context = name.or(settings.current_context.as_ref());
+    let context = context.map(|name| settings.context(name)).transpose()?;
+    let server = context.map_or(DEFAULT_SERVER, |context| context.server.as_str());
+    let own = context.map(Context::credentials).unwrap_or_default();
+    Ok(Target::new(server, flags.or(exported).or(own)))
+}
+
+impl Target {
+    fn new(server: &str, credentials: Credentials) -> Self {
+        Self {
+            address: with_scheme(server),
+            credentials,
+        }
     }
 }
 
@@ -193,72 +172,93 @@ pub(crate) fn with_scheme(server: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
 
-    fn settings() -> Settings {
-        let context = |server: &str| Context {
-            server: server.to_owned(),
-        };
-        Settings {
-            current_context: Some("lab".to_owned()),
-            contexts: BTreeMap::from([
-                ("lab".to_owned(), context("http://lab:1")),
-                ("prod".to_owned(), context("prod:2")),
-            ]),
-        }
-    }
+    use super::*;
 
     fn environment(directory: &Path) -> Environment {
         let file = directory.join("evenkeel").join("config.yaml");
-        settings().store(&file).unwrap();
+        let context = |server: &str, token: &str| Context {
+            token_file: Some(token.into()),
+            ..Context::new(server.to_owned())
+        };
+        let settings = Settings {
+            current_context: Some("lab".to_owned()),
+            contexts: BTreeMap::from([
+                ("lab".to_owned(), context("http://lab:1", "lab.token")),
+                ("prod".to_owned(), context("prod:2", "prod.token")),
+            ]),
+        };
+        settings.store(&file).unwrap();
         Environment {
             file: Some(file),
             ..Environment::default()
         }
     }
 
-    #[test]
-    fn settings_survive_the_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let environment = environment(directory.path());
-        let file = environment.settings_file().unwrap();
-        assert_eq!(Settings::load(file).unwrap(), settings());
+    fn exported(directory: &Path) -> Environment {
+        Environment {
+            server: Some("http://env:3".to_owned()),
+            credentials: Credentials {
+                token: Some(TokenSource::File("env.token".into())),
+                ..Credentials::default()
+            },
+            ..environment(directory)
+        }
+    }
+
+    fn context(name: &str) -> ServerArgs {
+        ServerArgs {
+            context: Some(name.to_owned()),
+            ..ServerArgs::default()
+        }
+    }
+
+    fn flag() -> ServerArgs {
+        ServerArgs {
+            server: Some("flag:4".to_owned()),
+            ..ServerArgs::default()
+        }
     }
 
     #[test]
     fn the_most_deliberate_choice_of_a_server_wins() {
         let directory = tempfile::tempdir().unwrap();
-        let file = environment(directory.path());
-        let exported = Environment {
-            server: Some("http://env:3".to_owned()),
-            ..file.clone()
-        };
-        let context = ServerArgs {
-            context: Some("prod".to_owned()),
-            ..ServerArgs::default()
-        };
-        let flag = ServerArgs {
-            server: Some("flag:4".to_owned()),
-            ..ServerArgs::default()
-        };
+        let (file, exported) = (environment(directory.path()), exported(directory.path()));
         let none = ServerArgs::default();
-        assert_eq!(server(&flag, &exported).unwrap(), "http://flag:4");
-        assert_eq!(server(&context, &exported).unwrap(), "http://prod:2");
-        assert_eq!(server(&none, &exported).unwrap(), "http://env:3");
-        assert_eq!(server(&none, &file).unwrap(), "http://lab:1");
-        assert_eq!(
-            server(&none, &Environment::default()).unwrap(),
-            DEFAULT_SERVER
-        );
+        let address = |args: &ServerArgs, environment: &Environment| {
+            target(args, environment).unwrap().address
+        };
+        assert_eq!(address(&flag(), &exported), "http://flag:4");
+        assert_eq!(address(&context("prod"), &exported), "http://prod:2");
+        assert_eq!(address(&none, &exported), "http://env:3");
+        assert_eq!(address(&none, &file), "http://lab:1");
+        assert_eq!(address(&none, &Environment::default()), DEFAULT_SERVER);
     }
 
     #[test]
-    fn an_unknown_context_is_a_usage_error_that_lists_the_others() {
-        let failure = settings().context("qa").unwrap_err();
-        assert_eq!(failure.exit_code(), 2);
-        assert!(
-            failure.to_string().contains("there are lab, prod"),
-            "{failure}"
-        );
+    fn the_token_of_a_context_goes_to_its_server_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, exported) = (environment(directory.path()), exported(directory.path()));
+        let token = |args: &ServerArgs, environment| match target(args, environment)
+            .unwrap()
+            .credentials
+            .token
+        {
+            Some(TokenSource::File(path)) => path.display().to_string(),
+            _ => String::new(),
+        };
+        assert_eq!(token(&flag(), &file), "");
+        assert_eq!(token(&flag(), &exported), "env.token");
+        assert_eq!(token(&context("prod"), &exported), "prod.token");
+        assert_eq!(token(&ServerArgs::default(), &file), "lab.token");
+        let named = ServerArgs {
+            credentials: CredentialArgs {
+                token_file: Some("flag.token".into()),
+                ..CredentialArgs::default()
+            },
+            ..context("prod")
+        };
+        assert_eq!(token(&named, &exported), "flag.token");
     }
 }

@@ -50,6 +50,14 @@ pub(crate) enum Failure {
         /// What the network said.
         reason: String,
     },
+    /// Somebody answers, but one side does not take the other.
+    #[error("no connection to {address}: {reason}")]
+    Handshake {
+        /// Where it was tried.
+        address: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The output could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -63,7 +71,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Invalid(_) => 3,
             Self::Conflict(_) => 4,
-            Self::Unreachable { .. } => 5,
+            Self::Unreachable { .. } | Self::Handshake { .. } => 5,
         }
     }
 
@@ -76,6 +84,7 @@ impl Failure {
             Self::Invalid(_) => "invalid",
             Self::Conflict(_) => "conflict",
             Self::Unreachable { .. } => "unreachable",
+            Self::Handshake { .. } => "handshake",
         }
     }
 

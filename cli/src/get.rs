@@ -14,7 +14,7 @@ use crate::render::{Format, Terminal, resource};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Kinds: listeners (ls), routes (rt), clusters (cl), policies (pol),
-endpoints (ep), proxygroups (pg), all
+endpoints (ep), proxygroups (pg), secrets (sec), all
 
 Examples:
   evenkeel get all

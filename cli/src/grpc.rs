@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use crate::args::duration;
-use crate::client;
 use crate::context::{self, Environment, ServerArgs};
 use crate::failure::{Failure, Verdict};
+use crate::link;
 use crate::render::Terminal;
 
 mod call;
@@ -118,9 +118,9 @@ pub(crate) async fn run(args: &GrpcArgs, terminal: &mut Terminal) -> Result<Verd
 }
 
 async fn connect(server: &ServerArgs) -> Result<Reflection, Failure> {
-    let address = context::server(server, &Environment::of_process())?;
-    let channel = client::channel(&address).await?;
-    Ok(Reflection::new(channel, address))
+    let target = context::target(server, &Environment::of_process())?;
+    let link = link::open(&target).await?;
+    Ok(Reflection::new(link, target.address))
 }
 
 async fn list(

@@ -99,7 +99,7 @@ fn table(answer: &HistoryResponse, wide: bool, now: Timestamp) -> Columns {
 }
 
 /// `+route/shop ~cluster/cart -cluster/old`; the rest is counted.
-fn summary(changes: &[Change]) -> String {
+pub(crate) fn summary(changes: &[Change]) -> String {
     const MOST: usize = 4;
     let mut shown: Vec<String> = changes
         .iter()

@@ -5,14 +5,18 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod access;
 mod apply;
 mod args;
+mod audit;
+mod auth;
 mod author;
 mod client;
 mod completion;
 mod config;
 mod context;
 mod control_plane;
+mod credentials;
 mod delete;
 mod demo;
 mod describe;
@@ -23,14 +27,19 @@ mod get;
 mod grpc;
 mod history;
 mod kind;
+mod link;
+mod pki;
+mod private_file;
 mod probe;
 mod proxy;
 mod render;
 mod role;
 mod rollback;
 mod schema;
+mod settings;
 mod sources;
 mod status;
+mod token;
 mod validate;
 mod version;
 mod wait;
@@ -48,7 +57,7 @@ use crate::render::{Format, Terminal, fault};
     max_term_width = 100
 )]
 #[command(after_help = "\
-Exit codes: 0 done, 1 failed (diff: differences), 2 usage, 3 configuration
+Exit codes: 0 done, 1 failed (diff: differences; auth can-i: no), 2 usage, 3 configuration
 invalid, 4 conflict, 5 server unreachable.")]
 struct Cli {
     /// For those who name the server first; near the verb it is the same.
@@ -72,13 +81,11 @@ impl Cli {
             return Ok(command);
         }
         match command.server_mut() {
-            Some(own) if own.is_empty() => *own = server,
-            // The nearer one wins.
-            Some(_) => {}
+            Some(own) => *own = std::mem::take(own).or(server),
             None => {
                 return Err(Failure::Usage(
-                    "--server and --context are for verbs that talk to a control plane; \
-                     this one does not"
+                    "flags of the server, like --server and --token-file, are for verbs that \
+                     talk to a control plane; this one does not"
                         .to_owned(),
                 ));
             }
@@ -119,6 +126,14 @@ enum Command {
     Wait(wait::WaitVerbArgs),
     /// Print the JSON Schema of the files.
     Schema(schema::SchemaArgs),
+    /// Make, show and end tokens.
+    Token(token::TokenArgs),
+    /// Ask who we are to the server, and what we may do.
+    Auth(auth::AuthArgs),
+    /// Show what was done and refused, by whom.
+    Audit(audit::AuditArgs),
+    /// Keep a small private authority for certificates.
+    Pki(pki::PkiArgs),
     /// Choose the server to talk to.
     Config(config::ConfigArgs),
     /// Talk to any gRPC server.
@@ -135,7 +150,11 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut terminal = Terminal::of_process();
     let format = cli.command.format();
-    let tells_by_1 = matches!(cli.command, Command::Diff(_));
+    let tells_by_1 = match &cli.command {
+        Command::Diff(_) => true,
+        Command::Auth(args) => args.tells_by_1(),
+        _ => false,
+    };
     let done = cli
         .into_command()
         .and_then(|command| run(command, &mut terminal));
@@ -149,7 +168,7 @@ fn main() -> ExitCode {
         Err(failure) => {
             fault::report(&mut terminal, &failure, format);
             match failure.exit_code() {
-                // 1 would mean that there are differences.
+                // 1 would mean that there are differences, or that the answer is no.
                 1 if tells_by_1 => ExitCode::from(2),
                 code => ExitCode::from(code),
             }
@@ -163,6 +182,7 @@ fn run(command: Command, terminal: &mut Terminal) -> Result<Verdict, Failure> {
         Command::Schema(args) => schema::run(&args, terminal),
         Command::Config(args) => config::run(&args, terminal),
         Command::Completion(args) => completion::run(&args, Cli::command(), terminal),
+        Command::Pki(args) => pki::run(&args, terminal),
         other => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -190,9 +210,14 @@ async fn ask(command: Command, terminal: &mut Terminal) -> Result<Verdict, Failu
         Command::Grpc(args) => grpc::run(&args, terminal).await,
         Command::Probe(args) => probe::run(&args, terminal).await,
         Command::Version(args) => version::run(&args, terminal).await,
-        Command::Validate(_) | Command::Schema(_) | Command::Config(_) | Command::Completion(_) => {
-            Ok(Verdict::Good)
-        }
+        Command::Token(args) => token::run(&args, terminal).await,
+        Command::Auth(args) => auth::run(&args, terminal).await,
+        Command::Audit(args) => audit::run(&args, terminal).await,
+        Command::Validate(_)
+        | Command::Schema(_)
+        | Command::Config(_)
+        | Command::Completion(_)
+        | Command::Pki(_) => Ok(Verdict::Good),
     }
 }
 
@@ -212,6 +237,10 @@ impl Command {
             Self::Endpoints(args) => args.output.output,
             Self::Wait(args) => args.output,
             Self::Config(args) => args.format(),
+            Self::Token(args) => args.format(),
+            Self::Auth(args) => args.format(),
+            Self::Audit(args) => args.output.output,
+            Self::Pki(args) => args.format(),
             Self::Version(args) => args.output,
             Self::ControlPlane(_)
             | Self::Proxy(_)
@@ -238,12 +267,16 @@ impl Command {
             Self::Wait(args) => Some(&mut args.server),
             Self::Grpc(args) => Some(args.server_mut()),
             Self::Version(args) => Some(&mut args.server),
+            Self::Token(args) => Some(args.server_mut()),
+            Self::Auth(args) => Some(args.server_mut()),
+            Self::Audit(args) => Some(&mut args.server),
             Self::ControlPlane(_)
             | Self::Proxy(_)
             | Self::Demo(_)
             | Self::Validate(_)
             | Self::Schema(_)
             | Self::Config(_)
+            | Self::Pki(_)
             | Self::Probe(_)
             | Self::Completion(_) => None,
         }
@@ -295,6 +328,16 @@ mod tests {
             "grpc call a.B/C -d {} -H x:y --keep-open",
             "config set-context lab --server http://lab:18001",
             "probe http://127.0.0.1:9901/ready",
+            "get all --ca ca.crt --cert me.crt --key me.key --token-file t --server-name cp",
+            "config set-context lab --ca ca.crt --token-stdin",
+            "token create ci --role write --kind cluster --name a-* --expires 30d -q",
+            "token create ci --grant write:Cluster/a-* --grant read --out ci.token -o json",
+            "token list --all -o wide",
+            "token revoke ci 01J",
+            "auth can-i write cluster/cart",
+            "auth whoami -o json",
+            "audit cluster/cart --limit 5 --subject token/ci --diff",
+            "pki issue proxy edge-1 --dir pki --group edge --lifetime 30d",
         ];
         for line in lines {
             let words = std::iter::once("evenkeel").chain(line.split(' '));

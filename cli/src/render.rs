@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use evenkeel_shared::document;
 
 pub(crate) mod change;
+pub(crate) mod conceal;
 pub(crate) mod fault;
 pub(crate) mod json;
 pub(crate) mod resource;

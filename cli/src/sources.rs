@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 use evenkeel_control_plane::model;
@@ -15,6 +14,7 @@ use evenkeel_shared::proto::v1::{Resource, ResourceId};
 
 use crate::failure::Failure;
 use crate::kind;
+use crate::render::conceal::Concealed;
 use crate::render::fault::Fault;
 
 /// Largest file that is read, in bytes.
@@ -41,7 +41,7 @@ pub(crate) struct Sources {
     pub(crate) documents: Vec<Document>,
     /// Whether there are documents that could not even be told apart.
     is_partial: bool,
-    texts: BTreeMap<String, Arc<str>>,
+    texts: BTreeMap<String, Concealed>,
 }
 
 impl Sources {
@@ -69,7 +69,7 @@ impl Sources {
         for path in &files.files {
             for (name, text) in texts(path)? {
                 let reading = document::read_all(&name, &text);
-                sources.texts.insert(name, Arc::from(text));
+                sources.texts.insert(name, Concealed::new(&text));
                 sources.documents.extend(reading.documents);
                 sources.is_partial |= reading.is_partial;
                 errors.extend(reading.errors);
@@ -158,7 +158,7 @@ impl Sources {
     }
 
     fn fault(&self, error: DocumentError) -> Fault {
-        let text = self.texts.get(&error.location.file).map(Arc::clone);
+        let text = self.texts.get(&error.location.file);
         Fault::in_file(error, text)
     }
 }

@@ -61,6 +61,10 @@ pub(crate) async fn run(args: &StatusArgs, terminal: &mut Terminal) -> Result<Ve
             let wide = format == Format::Wide;
             let now = Timestamp::now();
             let text = text(&answer, wide, !args.output.no_headers, now);
+            let warnings = warnings(&answer);
+            if args.output.no_headers && !warnings.is_empty() {
+                terminal.note(warnings.trim_end());
+            }
             terminal.text(&text)?;
         }
     }
@@ -93,6 +97,7 @@ fn is_doubtful(proxy: &ProxyStatus, answer: &StatusResponse, now: Timestamp) -> 
 fn text(answer: &StatusResponse, wide: bool, headers: bool, now: Timestamp) -> String {
     let mut text = String::new();
     if headers {
+        text.push_str(&warnings(answer));
         text.push_str(&headline(answer, now));
     }
     if answer.proxies.is_empty() {
@@ -104,6 +109,16 @@ fn text(answer: &StatusResponse, wide: bool, headers: bool, now: Timestamp) -> S
     if !troubles.is_empty() {
         text.push('\n');
         text.push_str(&troubles);
+    }
+    text
+}
+
+/// What is insecure about the control plane, above all else.
+fn warnings(answer: &StatusResponse) -> String {
+    let mut text = String::new();
+    for warning in &answer.warnings {
+        let label = styled(YELLOW, "warning");
+        let _ = writeln!(text, "{label}: {}", one_line(warning));
     }
     text
 }
@@ -129,7 +144,7 @@ fn table(proxies: &[ProxyStatus], wide: bool, now: Timestamp) -> Columns {
         "PROXY", "CLUSTER", "STATE", "REVISION", "LAG", "SINCE", "REFUSED", "REQUESTS",
     ];
     if wide {
-        heading.extend(["AGENT", "UPTIME", "ACTIVE", "ADMIN"]);
+        heading.extend(["AGENT", "UPTIME", "ACTIVE", "ADMIN", "ADDRESS", "IDENTITY"]);
     }
     let mut columns = Columns::new(&heading);
     for proxy in proxies {
@@ -153,6 +168,8 @@ fn table(proxies: &[ProxyStatus], wide: bool, now: Timestamp) -> Columns {
                 of(report.map(|report| time::span(report.uptime.as_ref()))),
                 of(report.map(|report| report.active_requests.to_string())),
                 of(report.map(|report| report.admin_address.clone())),
+                proxy.address.clone(),
+                proxy.identity.clone(),
             ]);
         }
         columns.row(cells);
@@ -184,7 +201,7 @@ fn state(proxy: &ProxyStatus) -> &'static str {
     }
 }
 
-/// What a proxy holds back or refuses, below the table.
+/// What a proxy holds back, refuses or cannot do, below the table.
 fn troubles(proxy: &ProxyStatus) -> String {
     let mut text = String::new();
     if let Some(report) = &proxy.report
@@ -192,6 +209,11 @@ fn troubles(proxy: &ProxyStatus) -> String {
     {
         let label = styled(YELLOW, "holds back");
         let _ = writeln!(text, "{} {label}: {}", proxy.id, one_line(&report.held));
+    }
+    let problems = proxy.report.iter().flat_map(|report| &report.problems);
+    for problem in problems {
+        let label = styled(YELLOW, "has a problem");
+        let _ = writeln!(text, "{} {label}: {}", proxy.id, one_line(problem));
     }
     for one in &proxy.rejections {
         let label = styled(RED, "refuses");
@@ -303,5 +325,32 @@ mod tests {
         });
         let states = [&gone, &behind, &holding, &proxy("edge-4")].map(state);
         assert_eq!(states, ["gone", "behind", "holding", "synced"]);
+    }
+
+    #[test]
+    fn what_is_insecure_stands_on_top_and_problems_below() {
+        let mut edge = proxy("edge-1");
+        edge.identity = "spiffe://evenkeel/proxy/edge-1".to_owned();
+        edge.address = "10.0.0.7:4711".to_owned();
+        if let Some(report) = &mut edge.report {
+            report.problems = vec!["secret shop: /etc/shop.crt ends in 2 days".to_owned()];
+        }
+        let answer = StatusResponse {
+            warnings: vec!["started with --insecure".to_owned()],
+            proxies: vec![edge],
+            ..StatusResponse::default()
+        };
+        let now = Timestamp::from_second(1042).unwrap();
+        let shown = anstream::adapter::strip_str(&text(&answer, true, true, now)).to_string();
+        assert!(
+            shown.starts_with("warning: started with --insecure\nrevision 0"),
+            "{shown}"
+        );
+        for part in [
+            "10.0.0.7:4711   spiffe://evenkeel/proxy/edge-1",
+            "\nedge-1 has a problem: secret shop: /etc/shop.crt ends in 2 days\n",
+        ] {
+            assert!(shown.contains(part), "{shown}");
+        }
     }
 }

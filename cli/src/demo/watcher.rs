@@ -203,7 +203,7 @@ mod tests {
     #[tokio::test]
     async fn rates_and_shares_come_from_what_was_added_lately() {
         let channel = tonic::transport::Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
-        let client = Client::on(channel, "http://127.0.0.1:1");
+        let client = Client::on(crate::link::anonymous(channel), "http://127.0.0.1:1");
         let mut watcher = Watcher::new(client, vec![instance(1), instance(2)]);
         watcher.take(Duration::from_secs(1), &[answer(&[(1, 100), (2, 100)])]);
         let seen = watcher.take(Duration::from_secs(2), &[answer(&[(1, 115), (2, 105)])]);

@@ -15,6 +15,7 @@ use tonic_types::StatusExt;
 use super::codec::Raw;
 use super::reflection::Reflection;
 use super::{CallArgs, describe};
+use crate::client;
 use crate::failure::Failure;
 use crate::render::{Terminal, json};
 
@@ -77,7 +78,7 @@ async fn exchange(
     let mut request = Request::new(stream.filter_map(std::future::ready));
     metadata(&args.headers, &mut request)?;
     let mut grpc =
-        tonic::client::Grpc::new(reflection.channel()).max_decoding_message_size(MAX_MESSAGE);
+        tonic::client::Grpc::new(reflection.link()).max_decoding_message_size(MAX_MESSAGE);
     let address = reflection.address().to_owned();
     let failed = |status: Status| failure(&address, &status);
     grpc.ready()
@@ -249,11 +250,8 @@ fn metadata<T>(headers: &[String], request: &mut Request<T>) -> Result<(), Failu
 }
 
 fn failure(address: &str, status: &Status) -> Failure {
-    if status.code() == Code::Unavailable {
-        return Failure::Unreachable {
-            address: address.to_owned(),
-            reason: status.message().to_owned(),
-        };
+    if matches!(status.code(), Code::Unavailable | Code::Unauthenticated) {
+        return client::failure(address, status);
     }
     let mut text = format!("{:?}: {}", status.code(), status.message());
     if let Some(bad) = status.get_details_bad_request() {

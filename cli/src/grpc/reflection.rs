@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost::Message;
 use prost_reflect::DescriptorPool;
 use prost_types::FileDescriptorProto;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
@@ -14,6 +13,7 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse as Ans
 
 use crate::client;
 use crate::failure::Failure;
+use crate::link::Link;
 
 /// Most files that are taken from one server.
 const MAX_FILES: usize = 10_000;
@@ -21,26 +21,26 @@ const MAX_FILES: usize = 10_000;
 /// The schema of a server, as far as it is known.
 #[derive(Debug)]
 pub(super) struct Reflection {
-    client: ServerReflectionClient<Channel>,
-    channel: Channel,
+    client: ServerReflectionClient<Link>,
+    link: Link,
     address: String,
     pool: DescriptorPool,
 }
 
 impl Reflection {
     /// Knows nothing yet.
-    pub(super) fn new(channel: Channel, address: String) -> Self {
+    pub(super) fn new(link: Link, address: String) -> Self {
         Self {
-            client: ServerReflectionClient::new(channel.clone()),
-            channel,
+            client: ServerReflectionClient::new(link.clone()),
+            link,
             address,
             pool: DescriptorPool::new(),
         }
     }
 
     /// The connection to the server.
-    pub(super) fn channel(&self) -> Channel {
-        self.channel.clone()
+    pub(super) fn link(&self) -> Link {
+        self.link.clone()
     }
 
     /// Where the server is.

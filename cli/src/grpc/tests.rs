@@ -141,7 +141,7 @@ async fn services_and_methods_are_listed() {
     let services = ran(&address, list(None)).await.unwrap();
     assert_eq!(
         services,
-        "evenkeel.v1.FleetService\nevenkeel.v1.ManagementService\n\
+        "evenkeel.v1.AccessService\nevenkeel.v1.FleetService\nevenkeel.v1.ManagementService\n\
          grpc.reflection.v1.ServerReflection\n"
     );
     let methods = ran(&address, list(Some("evenkeel.v1.ManagementService"))).await;

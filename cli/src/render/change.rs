@@ -1,13 +1,15 @@
 //! What a change did, and what it would do: one line per resource, or a diff
 //! of the YAML.
 
+use std::borrow::Cow;
 use std::io;
 
+use evenkeel_shared::document;
 use evenkeel_shared::proto::v1::{Change, ChangeAction, Resource};
 use similar::{ChangeTag, TextDiff};
 
 use crate::kind;
-use crate::render::{BOLD, CYAN, DIM, GREEN, RED, Terminal, YELLOW, resource, styled};
+use crate::render::{BOLD, CYAN, DIM, GREEN, RED, Terminal, YELLOW, conceal, styled};
 
 /// Lines of context around a difference.
 const CONTEXT: usize = 3;
@@ -41,8 +43,8 @@ pub(crate) fn label(change: &Change) -> String {
 pub(crate) fn diff(terminal: &mut Terminal, changes: &[Change]) -> io::Result<usize> {
     let mut different = 0;
     for change in changes {
-        let before = text(change.before.as_ref());
-        let after = text(change.after.as_ref());
+        let (before, after) = conceal::sides(change.before.as_ref(), change.after.as_ref());
+        let (before, after) = (text(before), text(after));
         if before != after {
             different += 1;
             one(terminal, change, &before, &after)?;
@@ -51,8 +53,9 @@ pub(crate) fn diff(terminal: &mut Terminal, changes: &[Change]) -> io::Result<us
     Ok(different)
 }
 
-fn text(resource: Option<&Resource>) -> String {
-    resource.map(resource::yaml).unwrap_or_default()
+fn text(resource: Option<Cow<'_, Resource>>) -> String {
+    let resource = resource.map(Cow::into_owned);
+    resource.map_or_else(String::new, |resource| document::write_yaml(&[resource]))
 }
 
 fn one(terminal: &mut Terminal, change: &Change, before: &str, after: &str) -> io::Result<()> {
@@ -85,7 +88,6 @@ fn one(terminal: &mut Terminal, change: &Change, before: &str, after: &str) -> i
 
 #[cfg(test)]
 mod tests {
-    use evenkeel_shared::document;
     use evenkeel_shared::proto::v1::Kind;
 
     use super::*;

@@ -11,6 +11,7 @@ use miette::{
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::render::conceal::Concealed;
 use crate::render::{BOLD, CYAN, Format, RED, Terminal, styled};
 
 /// One thing that is wrong.
@@ -26,20 +27,22 @@ pub(crate) struct Fault {
     pub(crate) reason: String,
     /// What to write instead.
     pub(crate) hint: Option<String>,
-    /// The text of the file.
+    /// The text of the file, without keys.
     text: Option<Arc<str>>,
 }
 
 impl Fault {
-    /// A fault that stands in a file with this text.
-    pub(crate) fn in_file(error: DocumentError, text: Option<Arc<str>>) -> Self {
+    /// A fault that stands in a file with this text, of which neither lines nor
+    /// words are shown that belong to a key.
+    pub(crate) fn in_file(error: DocumentError, text: Option<&Concealed>) -> Self {
+        let clean = |said: String| text.map_or_else(|| said.clone(), |text| text.remark(&said));
         Self {
             location: Some(error.location),
-            resource: error.resource,
-            path: error.path,
-            reason: error.reason,
-            hint: error.hint,
-            text,
+            resource: error.resource.map(clean),
+            path: clean(error.path),
+            reason: clean(error.reason),
+            hint: error.hint.map(clean),
+            text: text.map(|text| Arc::clone(&text.shown)),
         }
     }
 
@@ -197,7 +200,8 @@ fn advice(failure: &Failure) -> Option<String> {
     match failure {
         Failure::Unreachable { address, .. } => Some(format!(
             "is a control plane running at {address}? Start one with `evenkeel control-plane`, \
-             or name another with --server, EVENKEEL_SERVER or `evenkeel config use-context`"
+             or name another with --server, EVENKEEL_SERVER or `evenkeel config use-context`; \
+             one that uses TLS needs https://"
         )),
         _ => None,
     }
@@ -225,7 +229,7 @@ mod tests {
         let errors = document::read("shop.yaml", TEXT).unwrap_err();
         errors
             .into_iter()
-            .map(|error| Fault::in_file(error, Some(Arc::from(TEXT))))
+            .map(|error| Fault::in_file(error, Some(&Concealed::new(TEXT))))
             .collect()
     }
 

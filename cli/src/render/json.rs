@@ -1,6 +1,7 @@
 //! Messages as proto-JSON, and messages between their generated and their
 //! dynamic form.
 
+use evenkeel_shared::document;
 use evenkeel_shared::proto::DESCRIPTORS;
 use evenkeel_shared::proto::v1;
 use prost::Message;
@@ -8,6 +9,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::render::conceal;
 
 /// A message as proto-JSON, with the fields that have their default value, so
 /// that scripts find every field.
@@ -41,10 +43,10 @@ pub(crate) fn changes(changes: &[v1::Change]) -> Result<Value, Failure> {
                 ..change.clone()
             };
             let mut entry = value("Change", &bare)?;
-            let sides = [("before", &change.before), ("after", &change.after)];
-            for (key, resource) in sides {
+            let (before, after) = conceal::sides(change.before.as_ref(), change.after.as_ref());
+            for (key, resource) in [("before", before), ("after", after)] {
                 if let Some(resource) = resource {
-                    entry[key] = super::resource::document(resource);
+                    entry[key] = document::to_json(&resource);
                 }
             }
             Ok(entry)

@@ -13,19 +13,19 @@ use serde_json::Value;
 
 use crate::kind;
 use crate::render::table::Columns;
-use crate::render::{Format, Terminal};
+use crate::render::{Format, Terminal, conceal};
 
 /// Most names in one cell; the rest is counted.
 const MAX_IN_CELL: usize = 3;
 
 /// A resource as a document.
 pub(crate) fn document(resource: &Resource) -> Value {
-    document::to_json(resource)
+    document::to_json(&conceal::resource(resource))
 }
 
 /// A resource as a YAML document.
 pub(crate) fn yaml(resource: &Resource) -> String {
-    document::write_yaml(std::slice::from_ref(resource))
+    document::write_yaml(&[conceal::resource(resource).into_owned()])
 }
 
 /// Writes resources in any format. `all` says that they are of several kinds.
@@ -37,12 +37,19 @@ pub(crate) fn print(
 ) -> io::Result<()> {
     match format {
         Format::Table | Format::Wide => tables(terminal, resources, format == Format::Wide, header),
-        Format::Json => terminal.json(&document::list_json(resources)),
-        Format::Yaml => terminal.text(&document::write_yaml(resources)),
+        Format::Json => terminal.json(&document::list_json(&concealed(resources))),
+        Format::Yaml => terminal.text(&document::write_yaml(&concealed(resources))),
         Format::Name => resources
             .iter()
             .try_for_each(|resource| terminal.line(kind::label_of(resource))),
     }
+}
+
+fn concealed(resources: &[Resource]) -> Vec<Resource> {
+    let resources = resources.iter();
+    resources
+        .map(|resource| conceal::resource(resource).into_owned())
+        .collect()
 }
 
 fn tables(

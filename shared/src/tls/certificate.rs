@@ -66,6 +66,15 @@ impl Identity {
         Ok(identity)
     }
 
+    /// All alternative names: DNS names, then addresses, then URIs.
+    pub fn names(&self) -> Vec<String> {
+        let addresses = self.addresses.iter().map(ToString::to_string);
+        let dns = self.dns.iter().cloned();
+        dns.chain(addresses)
+            .chain(self.uris.iter().cloned())
+            .collect()
+    }
+
     /// The name to show for the holder: its first URI, else its first DNS name,
     /// else the subject.
     pub fn label(&self) -> &str {

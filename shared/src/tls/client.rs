@@ -115,7 +115,12 @@ impl ServerCertVerifier for Check {
         if self.names.allow(&identity) {
             Ok(ServerCertVerified::assertion())
         } else {
-            Err(CertificateError::NotValidForName.into())
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForNameContext {
+                    expected: name.to_owned(),
+                    presented: identity.names(),
+                },
+            ))
         }
     }
 
