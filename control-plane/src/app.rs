@@ -27,7 +27,7 @@ use crate::api::committer::Committer;
 use crate::api::service::Management;
 use crate::audit_sink::{self, Audit};
 use crate::config::ControlPlaneArgs;
-use crate::door::{Conn, Door, Keys};
+use crate::door::{Conn, Door, Keys, Pace};
 use crate::fleet::{Fleet, Reporting, Reports};
 use crate::snapshot::Snapshot;
 use crate::store::SqliteStore;
@@ -43,6 +43,20 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How many requests a connection of the xDS port has open at once: a proxy has
 /// one stream for its configuration and one for its reports.
 const XDS_REQUESTS: u32 = 16;
+
+/// How fast a connection of the xDS port is read: twice the largest request, and
+/// then what a proxy never needs.
+const XDS_PACE: Pace = Pace {
+    burst: 16 << 20,
+    rate: 256 << 10,
+};
+
+/// How fast a connection of the API port is read: twice the largest request, and
+/// then as much as a user may want.
+const API_PACE: Pace = Pace {
+    burst: 128 << 20,
+    rate: 16 << 20,
+};
 
 /// How many requests a connection of the API port has open at once.
 const API_REQUESTS: u32 = 128;
@@ -225,15 +239,16 @@ impl Ports {
         shutdown: &CancellationToken,
         tasks: &TaskTracker,
     ) -> Self {
-        let door = |port, handshake| Door {
+        let door = |port, handshake, pace| Door {
             port,
             handshake,
+            pace,
             metrics: Arc::clone(metrics),
             shutdown: shutdown.clone(),
             tasks: tasks.clone(),
         };
-        let xds = door("xds", keys.as_ref().map(Keys::xds));
-        let api = door("api", keys.as_ref().map(Keys::api));
+        let xds = door("xds", keys.as_ref().map(Keys::xds), XDS_PACE);
+        let api = door("api", keys.as_ref().map(Keys::api), API_PACE);
         if let Some(keys) = keys {
             tasks.spawn(keys.follow(Arc::clone(metrics), shutdown.clone()));
         }

@@ -7,6 +7,7 @@
 
 mod conn;
 mod keys;
+mod pace;
 mod quota;
 
 use std::io;
@@ -29,6 +30,7 @@ use tracing::{debug, warn};
 use self::conn::Bytes;
 pub use self::conn::Conn;
 pub use self::keys::{Handshake, Keys};
+pub use self::pace::Pace;
 pub use self::quota::{Full, Place, Quota};
 use crate::admin::metrics::Metrics;
 use crate::peer::{Link, Peer, network};
@@ -62,6 +64,8 @@ pub struct Door {
     pub port: &'static str,
     /// How it shakes hands; without, nothing is encrypted.
     pub handshake: Option<Handshake>,
+    /// How fast each connection is read.
+    pub pace: Pace,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Ends it.
@@ -178,7 +182,7 @@ impl Porch {
         // Nobody takes it in any more if the server is gone.
         let _ = self
             .inside
-            .send(Ok(Conn::new(bytes, link, open, seat)))
+            .send(Ok(Conn::new(bytes, link, self.door.pace, open, seat)))
             .await;
     }
 }

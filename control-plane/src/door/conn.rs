@@ -14,6 +14,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
 use super::Seat;
+use super::pace::{Pace, Throttle};
 use crate::peer::Link;
 
 /// How long a client has for the first bytes of HTTP/2. From then on the server
@@ -40,13 +41,14 @@ pub struct Conn {
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     greeting: Option<Pin<Box<Sleep>>>,
     missing: usize,
+    throttle: Throttle,
     open: Gauge,
     _seat: Seat,
 }
 
 impl Conn {
     /// Counts as open from now on.
-    pub(super) fn new(bytes: Bytes, link: Link, open: Gauge, seat: Seat) -> Self {
+    pub(super) fn new(bytes: Bytes, link: Link, pace: Pace, open: Gauge, seat: Seat) -> Self {
         open.inc();
         Self {
             bytes,
@@ -54,6 +56,7 @@ impl Conn {
             link,
             greeting: Some(Box::pin(sleep(GREETING))),
             missing: PREFACE,
+            throttle: Throttle::new(pace),
             open,
             _seat: seat,
         }
@@ -94,13 +97,15 @@ impl AsyncRead for Conn {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check(cx)?;
+        ready!(self.throttle.poll(cx));
         let before = buffer.filled().len();
         ready!(match &mut self.bytes {
             Bytes::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Bytes::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         })?;
+        let read = buffer.filled().len().saturating_sub(before);
+        self.throttle.note(read);
         if self.greeting.is_some() {
-            let read = buffer.filled().len().saturating_sub(before);
             self.missing = self.missing.saturating_sub(read);
             if self.missing == 0 {
                 self.greeting = None;

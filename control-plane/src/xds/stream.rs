@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_shared::xds::ResourceType;
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,9 @@ const BURST: u64 = 1_000;
 
 /// How many more in each second.
 const RATE: u64 = 100;
+
+/// How many requests are taken together.
+const TOGETHER: usize = 32;
 
 /// The most that answers may add: one request for each resource there can be.
 const GRANTED: u64 = 100_000;
@@ -226,6 +229,24 @@ impl<'a, V: Variant> Session<'a, V> {
         Ok(())
     }
 
+    /// Takes a request, and those that came with it: what they ask for is then
+    /// found and sent once.
+    fn hear_all(
+        &mut self,
+        first: &V::Request,
+        requests: &mut (impl Stream<Item = Result<V::Request, Status>> + Send + Unpin),
+    ) -> Result<(), Status> {
+        self.hear(first)?;
+        for _ in 1..TOGETHER {
+            match requests.next().now_or_never() {
+                Some(Some(request)) => self.hear(&request?)?,
+                // The end is seen again.
+                Some(None) | None => break,
+            }
+        }
+        Ok(())
+    }
+
     async fn serve(
         &mut self,
         requests: &mut (impl Stream<Item = Result<V::Request, Status>> + Send + Unpin),
@@ -239,7 +260,7 @@ impl<'a, V: Variant> Session<'a, V> {
             self.note_progress();
             match self.wake(requests, out, expiry).await {
                 Event::Request(request) => {
-                    if let Err(status) = self.hear(&request) {
+                    if let Err(status) = self.hear_all(&request, requests) {
                         return status;
                     }
                 }
