@@ -83,15 +83,20 @@ impl<S: ConfigStore> Management<S> {
         };
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
         let (mut revisions, mut before) = (Vec::new(), request.before);
-        // Whoever sees only a part has to be searched for, page by page.
+        // What somebody sees who sees only a part has to be searched for.
+        let page_size = if caller.sees_all() {
+            limit
+        } else {
+            MOST_HISTORY
+        };
         while revisions.len() < wanted {
             let page = self
                 .store
-                .history(limit, before, key.as_ref())
+                .history(page_size, before, key.as_ref())
                 .await
                 .map_err(Rejected::from)?;
             let Some(last) = page.last() else { break };
-            let more = page.len() >= wanted;
+            let more = u32::try_from(page.len()).is_ok_and(|found| found >= page_size);
             before = last.revision;
             let page = page.into_iter().map(|revision| seen(revision, caller));
             revisions

@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod access;
 mod identity;
 mod plane;
 mod tls;
