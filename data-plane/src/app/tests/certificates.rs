@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use evenkeel_shared::ir::{CertificateRef, RouteSource};
+use evenkeel_shared::ir::{CertificateRef, RouteSource, TlsVersion};
 use evenkeel_shared::proto::v1;
 use evenkeel_shared::proto::v1::fleet_service_server::{FleetService, FleetServiceServer};
 use evenkeel_shared::proto::v1::report_request::Message;
+use evenkeel_shared::tls::{ClientSettings, Identity};
 
 use super::*;
 use crate::tls::sample::{Authority, downstream, files, inline_pair, write};
@@ -40,7 +41,8 @@ impl FleetService for Fleet {
 
 async fn fleet() -> (SocketAddr, mpsc::Receiver<v1::ProxyReport>) {
     let (reports, reported) = mpsc::channel(64);
-    let (streams, _) = mpsc::channel(4);
+    let (streams, mut conversations) = mpsc::channel(4);
+    tokio::spawn(async move { while conversations.recv().await.is_some() {} });
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     let server = tonic::transport::Server::builder()
@@ -186,5 +188,96 @@ async fn problems_with_certificates_are_reported_and_taken_back() {
     write(tls.path(), &authority.pair("shop.test"));
     let report = until("all well", <[String]>::is_empty).await;
     assert!(report.ready);
+    proxy.stop().await;
+}
+
+/// The name in the certificate that a listener shows, or why the handshake
+/// failed.
+async fn name_shown(address: SocketAddr) -> Result<String, String> {
+    let settings = ClientSettings {
+        server: None,
+        certificate: None,
+        lowest: TlsVersion::Tls12,
+        alpn: Vec::new(),
+        names_server: true,
+    };
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(settings.build().unwrap()));
+    let tcp = TcpStream::connect(address).await.unwrap();
+    let name = "shop.test".try_into().unwrap();
+    let stream = connector.connect(name, tcp).await;
+    let stream = stream.map_err(|error| error.to_string())?;
+    let (_, session) = stream.get_ref();
+    let chain = session.peer_certificates().unwrap();
+    let identity = Identity::read(&chain[0]).unwrap();
+    Ok(identity.dns[0].clone())
+}
+
+#[tokio::test]
+async fn a_new_pair_is_shown_once_it_is_whole() {
+    let state = tempfile::tempdir().unwrap();
+    let tls = tempfile::tempdir().unwrap();
+    let (address, mut streams) = control_plane().await;
+    let proxy = Proxy::start(address, state.path()).await;
+    let mut stream = streams.recv().await.unwrap();
+    let authority = Authority::new();
+    let paths = write(tls.path(), &authority.pair("old.test"));
+    stream
+        .accepts(response(
+            ResourceType::Listener,
+            1,
+            &[encrypted(files(&paths))],
+            &[],
+        ))
+        .await;
+    proxy.until("GET /ready", 200).await;
+    let edge = proxy.listener("edge").unwrap();
+    assert_eq!(name_shown(edge).await.unwrap(), "old.test");
+
+    let new = authority.pair("new.test");
+    std::fs::write(&paths.0, &new.chain).unwrap();
+    let noticed = async {
+        let mut page = String::new();
+        while !page.contains("the private key is not that of the certificate") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            page = proxy.admin("GET /certs").await.1;
+        }
+    };
+    tokio::time::timeout(PATIENCE, noticed).await.unwrap();
+    assert_eq!(name_shown(edge).await.unwrap(), "old.test");
+    std::fs::write(&paths.1, &new.key).unwrap();
+    let found = async {
+        while name_shown(edge).await.unwrap() != "new.test" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.unwrap();
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_proxy_alone_refuses_what_needs_a_secret_and_serves_once_it_comes() {
+    let state = tempfile::tempdir().unwrap();
+    let (address, mut streams) = control_plane().await;
+    let proxy = Proxy::start(address, state.path()).await;
+    let mut stream = streams.recv().await.unwrap();
+    let web = inline_pair("web", &Authority::new().pair("shop.test"));
+    let secrets = response(ResourceType::Secret, 1, &[Resource::Secret(web)], &[]);
+    let edge = encrypted(CertificateRef::Secret("web".into()));
+    let listeners = response(ResourceType::Listener, 1, &[edge], &[]);
+    stream.accepts(listeners).await;
+    stream.accepts(secrets.clone()).await;
+    proxy.until("GET /ready", 200).await;
+    let edge = proxy.listener("edge").unwrap();
+    assert_eq!(name_shown(edge).await.unwrap(), "shop.test");
+    proxy.stop().await;
+
+    drop(stream);
+    let proxy = Proxy::start(address, state.path()).await;
+    proxy.until("GET /ready", 200).await;
+    let edge = proxy.listener("edge").unwrap();
+    assert!(name_shown(edge).await.is_err());
+    let mut stream = streams.recv().await.unwrap();
+    stream.accepts(secrets).await;
+    assert_eq!(name_shown(edge).await.unwrap(), "shop.test");
     proxy.stop().await;
 }
