@@ -3,6 +3,8 @@
 //!
 //! One file per verb, or per group of verbs that do the same.
 
+mod aside;
+mod certificates;
 pub mod committer;
 mod endpoints;
 mod plan;

@@ -29,8 +29,9 @@ use crate::audit_sink::{self, Audit};
 use crate::config::ControlPlaneArgs;
 use crate::door::{Conn, Door, Keys, Pace};
 use crate::fleet::{Fleet, Reporting, Reports};
+use crate::seal::{SEALED, Seal};
 use crate::snapshot::Snapshot;
-use crate::store::SqliteStore;
+use crate::store::{ConfigStore as _, SqliteStore};
 use crate::xds::clock::Clock;
 use crate::xds::nodes::Nodes;
 use crate::xds::service::{Ads, Discovery};
@@ -103,14 +104,14 @@ pub async fn run(
     }
     let keys = Keys::read(&args).await?;
     let clock = Clock::start();
-    let store = open_store(&args).await?;
+    let (store, seal) = storage(&args).await?;
     let nodes = Arc::new(Nodes::new(clock));
     let metrics = Arc::new(Metrics::new(Arc::clone(&nodes)));
     let tasks = TaskTracker::new();
     let (access, keeper) = Access::load(&store, args.access(), clock, &metrics, &tasks).await?;
     let (stored, known) = (Arc::clone(&store), Arc::clone(&nodes));
     let (committer, configuration) =
-        Committer::load(stored, known, Arc::clone(&metrics), access.auditor()).await?;
+        Committer::load(stored, seal, known, Arc::clone(&metrics), access.auditor()).await?;
     let (listeners, addresses) = bind(&args).await?;
     tasks.spawn(keeper.run(shutdown.clone()));
     let ports = Ports::open(listeners, keys, &metrics, &shutdown, &tasks);
@@ -205,11 +206,14 @@ async fn end(tasks: &TaskTracker, store: Arc<SqliteStore>) {
     }
 }
 
-async fn open_store(args: &ControlPlaneArgs) -> anyhow::Result<Arc<SqliteStore>> {
-    let directory = args.data_dir.display();
+/// The configuration, and the key to the secrets in it.
+async fn storage(args: &ControlPlaneArgs) -> anyhow::Result<(Arc<SqliteStore>, Arc<Seal>)> {
+    let directory = || format!("data directory {}", args.data_dir.display());
     let store = SqliteStore::open(args.data_dir.clone()).await;
-    let store = store.with_context(|| format!("data directory {directory}"))?;
-    Ok(Arc::new(store))
+    let store = store.with_context(directory)?;
+    let is_sealed = store.holds(SEALED).await.with_context(directory)?;
+    let seal = Seal::of(&args.data_dir, is_sealed).with_context(directory)?;
+    Ok((Arc::new(store), Arc::new(seal)))
 }
 
 async fn bind(args: &ControlPlaneArgs) -> anyhow::Result<(Listeners, Addresses)> {

@@ -7,12 +7,16 @@ mod cluster;
 mod listener;
 pub mod removal;
 mod route;
+pub mod secret;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel_shared::ir;
-use evenkeel_shared::names::{AssignmentName, ClusterName, ListenerName, RouteTableName};
+use evenkeel_shared::names::{
+    AssignmentName, ClusterName, ListenerName, RouteTableName, SecretName,
+};
 
+use self::secret::Opened;
 use crate::model::{Model, Selector};
 
 /// Everything that proxies can get, by name.
@@ -27,6 +31,8 @@ pub struct ConfigSet {
     /// Endpoints: `static/` and the cluster's name for those that are part of a
     /// cluster, else the name of the `Endpoints` resource.
     pub assignments: BTreeMap<AssignmentName, ir::Assignment>,
+    /// The secrets that listeners and clusters name.
+    pub secrets: BTreeMap<SecretName, ir::Secret>,
     /// Which proxies get which listeners, ordered by name; empty if all get all.
     pub groups: Vec<Group>,
 }
@@ -44,8 +50,8 @@ pub struct Group {
     pub listeners: BTreeSet<ListenerName>,
 }
 
-/// Compiles a model.
-pub fn compile(model: &Model) -> ConfigSet {
+/// Compiles a model, with the secrets that were opened for it.
+pub fn compile(model: &Model, secrets: Opened) -> ConfigSet {
     let listeners = model.listeners.iter().map(|(name, listener)| {
         let compiled = listener::compile(name, listener);
         (compiled.name.clone(), compiled)
@@ -69,6 +75,7 @@ pub fn compile(model: &Model) -> ConfigSet {
         route_tables: route_tables.collect(),
         clusters: clusters.collect(),
         assignments: cluster::assignments(model),
+        secrets: secrets.0,
         groups: groups.collect(),
     }
 }

@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod model;
 pub mod peer;
 pub mod rate;
+pub mod seal;
 pub mod snapshot;
 pub mod store;
 pub mod xds;

@@ -19,6 +19,8 @@ mod proxy_group;
 mod route;
 #[cfg(test)]
 pub(crate) mod samples;
+mod secret;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -34,8 +36,10 @@ pub use links::references;
 pub use listener::Listener;
 pub use proxy_group::{ProxyGroup, Selector};
 pub use route::{Route, Rule};
+pub use secret::{Secret, Source as SecretSource, text_faults};
 
 use self::policy::Named;
+use self::secret::{Form, Holding};
 use crate::store::{DesiredState, ResourceKey};
 
 /// Broken references of one resource that come with a suggestion.
@@ -54,6 +58,9 @@ pub struct Model {
     pub endpoints: BTreeMap<String, Vec<ir::Endpoint>>,
     /// Which proxies get which listeners.
     pub proxy_groups: BTreeMap<String, ProxyGroup>,
+    /// Certificates; whatever a listener or cluster names is there, and holds
+    /// what it is named for.
+    pub secrets: BTreeMap<String, Secret>,
 }
 
 /// What is wrong with a resource.
@@ -71,12 +78,13 @@ impl fmt::Display for ModelFault {
     }
 }
 
-/// Checks everything.
+/// Checks everything, in the form in which it is stored: what of a secret is not
+/// sealed is a fault, and what is sealed was checked before it was.
 ///
 /// # Errors
 /// Every fault of every resource, ordered by kind and name of the resource.
 pub fn check(state: &DesiredState) -> Result<Model, Vec<ModelFault>> {
-    let (model, found) = survey(state, &BTreeSet::new());
+    let (model, found) = survey(state, &BTreeSet::new(), Form::Stored);
     if found.is_empty() {
         Ok(model)
     } else {
@@ -84,15 +92,19 @@ pub fn check(state: &DesiredState) -> Result<Model, Vec<ModelFault>> {
     }
 }
 
-/// Looks for faults although some resources are damaged, which means that there
+/// Looks for faults in what users wrote, although some resources are damaged, which means that there
 /// is more to them than what is here. What depends on what may be missing is
 /// not judged; that a field is missing is reported all the same.
 pub fn check_damaged(state: &DesiredState, damaged: &BTreeSet<ResourceKey>) -> Vec<ModelFault> {
-    survey(state, damaged).1
+    survey(state, damaged, Form::Written).1
 }
 
 /// Everything that can be read, and every fault.
-fn survey(state: &DesiredState, damaged: &BTreeSet<ResourceKey>) -> (Model, Vec<ModelFault>) {
+fn survey(
+    state: &DesiredState,
+    damaged: &BTreeSet<ResourceKey>,
+    form: Form,
+) -> (Model, Vec<ModelFault>) {
     let mut sound = sound_policies(state);
     sound.retain(|name, _| !damaged.contains(&ResourceKey::new(v1::Kind::Policy, *name)));
     let mut model = Model::default();
@@ -106,7 +118,7 @@ fn survey(state: &DesiredState, damaged: &BTreeSet<ResourceKey>) -> (Model, Vec<
             (_, Some(policy)) => Named::Known(policy),
             (_, None) => Named::Unknown,
         };
-        model.read(resource, &named, &mut faults);
+        model.read(resource, &named, form, &mut faults);
         dangling(state, resource, &mut faults);
         found.extend(faults.into_vec().into_iter().map(|invalid| ModelFault {
             key: key.clone(),
@@ -122,7 +134,7 @@ fn survey(state: &DesiredState, damaged: &BTreeSet<ResourceKey>) -> (Model, Vec<
     (model, found)
 }
 
-/// Checks one resource by itself, as far as that is possible without those it
+/// Checks one resource by itself, as users write it, as far as that is possible without those it
 /// refers to, and if it is damaged without what is missing.
 pub fn check_one(resource: &v1::Resource, is_damaged: bool) -> Vec<Invalid> {
     let named = |name: &str| match name {
@@ -130,7 +142,7 @@ pub fn check_one(resource: &v1::Resource, is_damaged: bool) -> Vec<Invalid> {
         _ => Named::Unknown,
     };
     let mut faults = Faults::new();
-    Model::default().read(resource, &named, &mut faults);
+    Model::default().read(resource, &named, Form::Written, &mut faults);
     faults.into_vec()
 }
 
@@ -140,6 +152,7 @@ impl Model {
         &mut self,
         resource: &v1::Resource,
         named: &dyn Fn(&str) -> Named<'a>,
+        form: Form,
         faults: &mut Faults,
     ) {
         let v1::Resource { name, spec } = resource;
@@ -172,7 +185,10 @@ impl Model {
                 let read = proxy_group::from_proto(proto, faults);
                 self.proxy_groups.insert(key, read);
             }
-            Some(Spec::Secret(_)) => {}
+            Some(Spec::Secret(proto)) => {
+                let read = secret::from_proto(proto, form, faults);
+                self.secrets.extend(read.map(|read| (key, read)));
+            }
             None => faults.add("", "has no `spec`, which tells its kind"),
         }
     }
@@ -194,12 +210,28 @@ fn sound_policies(state: &DesiredState) -> BTreeMap<&str, &v1::Policy> {
         .collect()
 }
 
-/// Notes references to what is not there. Only the first ones come with a
-/// suggestion, because that compares a name with all others.
+/// Notes references to what is not there, and to secrets that hold something
+/// else. Only the first ones come with a suggestion, because that compares a name
+/// with all others.
 fn dangling(state: &DesiredState, resource: &v1::Resource, faults: &mut Faults) {
     let links = links::links(resource).into_iter();
-    let broken = links.filter(|link| !state.contains_key(&link.to));
-    for (index, link) in broken.enumerate() {
+    let (sound, broken): (Vec<_>, Vec<_>) = links.partition(|link| state.contains_key(&link.to));
+    for link in sound {
+        let held = match state.get(&link.to).and_then(|found| found.spec.as_ref()) {
+            Some(Spec::Secret(secret)) => Holding::of(secret),
+            _ => None,
+        };
+        if let (Some(held), Some(wanted)) = (held, link.holding)
+            && held != wanted
+        {
+            let (name, held, wanted) = (&link.to.name, held.words(), wanted.words());
+            faults.add(
+                link.path,
+                format!("invalid value {name:?}: this Secret holds {held}, not {wanted}"),
+            );
+        }
+    }
+    for (index, link) in broken.into_iter().enumerate() {
         let others = state
             .keys()
             .filter(|key| key.kind == link.to.kind && index < SUGGESTIONS)

@@ -4,17 +4,19 @@
 //! from one snapshot to the next, and every replica computes the same.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use evenkeel_shared::ir;
-use evenkeel_shared::names::Name;
+use evenkeel_shared::names::{Name, SecretName};
 use evenkeel_shared::tls::Identity;
 use evenkeel_shared::xds::{Resource, ResourceType, encode, version};
 use parking_lot::Mutex;
+use zeroize::Zeroizing;
 
 use crate::compile::removal::clusters_of;
-use crate::compile::{ConfigSet, Group};
+use crate::compile::{ConfigSet, Group, secret};
 use crate::entitle::{self, NotEntitled};
 
 /// How many different views are kept; one more is made anew each time it is
@@ -23,7 +25,7 @@ use crate::entitle::{self, NotEntitled};
 const KEPT_VIEWS: usize = 256;
 
 /// A resource, encoded once for all streams.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Encoded {
     /// Hash of the content.
     pub version: String,
@@ -31,8 +33,19 @@ pub struct Encoded {
     pub value: Bytes,
     /// Names of the resources of other types that this one needs before it can
     /// be used: the assignment of a cluster, the clusters of a route table, the
-    /// route table of a listener.
+    /// route table of a listener, the secrets of a cluster or listener.
     pub needs: Vec<(ResourceType, String)>,
+}
+
+/// Without its content, which may be secret.
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoded")
+            .field("version", &self.version)
+            .field("bytes", &self.value.len())
+            .field("needs", &self.needs)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The resources of one type, by name.
@@ -106,6 +119,13 @@ impl Snapshot {
             &config.assignments,
             assignments,
             Resource::Assignment,
+        );
+        let secrets = old.map(|old| &old.secrets);
+        build.add(
+            ResourceType::Secret,
+            &config.secrets,
+            secrets,
+            Resource::Secret,
         );
         let listeners = old.map(|old| &old.listeners);
         build.add(
@@ -231,7 +251,7 @@ impl Build<'_> {
     fn encode(&mut self, resource: &Resource) {
         let encoded = Arc::new(Encoded {
             version: version(resource),
-            value: Bytes::from(encode(resource).value),
+            value: bytes(resource),
             needs: needs(resource),
         });
         self.insert(resource.resource_type(), resource.name(), encoded);
@@ -243,23 +263,47 @@ impl Build<'_> {
     }
 }
 
+/// The serialised message; that of a secret is wiped with its last holder.
+fn bytes(resource: &Resource) -> Bytes {
+    let value = encode(resource).value;
+    if matches!(resource, Resource::Secret(_)) {
+        Bytes::from_owner(Zeroizing::new(value))
+    } else {
+        Bytes::from(value)
+    }
+}
+
 fn needs(resource: &Resource) -> Vec<(ResourceType, String)> {
     match resource {
-        Resource::Listener(listener) => match &listener.routes {
-            ir::RouteSource::Named(name) => {
-                vec![(ResourceType::RouteTable, name.as_str().to_owned())]
-            }
-            ir::RouteSource::Inline(table) => clusters(table),
-        },
+        Resource::Listener(listener) => {
+            let mut needs = match &listener.routes {
+                ir::RouteSource::Named(name) => {
+                    vec![(ResourceType::RouteTable, name.as_str().to_owned())]
+                }
+                ir::RouteSource::Inline(table) => clusters(table),
+            };
+            let names = listener.tls.iter().flat_map(secret::of_listener);
+            needs.extend(names.map(secret_need));
+            needs
+        }
         Resource::RouteTable(table) => clusters(table),
-        Resource::Cluster(cluster) => match &cluster.discovery {
-            ir::Discovery::Named(name) => {
-                vec![(ResourceType::Assignment, name.as_str().to_owned())]
-            }
-            ir::Discovery::Inline(_) => Vec::new(),
-        },
+        Resource::Cluster(cluster) => {
+            let mut needs = match &cluster.discovery {
+                ir::Discovery::Named(name) => {
+                    vec![(ResourceType::Assignment, name.as_str().to_owned())]
+                }
+                ir::Discovery::Inline(_) => Vec::new(),
+            };
+            let names = cluster.tls.iter().flat_map(secret::of_cluster);
+            needs.extend(names.map(secret_need));
+            needs
+        }
         Resource::Assignment(_) | Resource::Secret(_) | Resource::RemovalGrant { .. } => Vec::new(),
     }
+}
+
+fn secret_need(name: &SecretName) -> (ResourceType, String) {
+    (ResourceType::Secret, name.as_str().to_owned())
 }
 
 fn clusters(table: &ir::RouteTable) -> Vec<(ResourceType, String)> {

@@ -175,6 +175,9 @@ pub trait ConfigStore: Send + Sync + 'static {
     /// The newest revision whose author confirmed a mass removal; 0 is none.
     fn removal_grant(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
+    /// Whether some revision that is kept holds this text.
+    fn holds(&self, text: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
     /// Keeps the newest `keep` revisions (at least one) and what they hold.
     fn prune(&self, keep: u64) -> impl Future<Output = Result<Pruned, StoreError>> + Send;
 }

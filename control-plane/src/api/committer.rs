@@ -16,12 +16,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::plan::{Asked, Plan, plan};
+use super::aside::off_thread;
+use super::plan::{Asked, Plan, checked, plan};
 use super::rejected::Rejected;
 use crate::access::{Auditor, Caller, loggable};
 use crate::admin::metrics::Metrics;
-use crate::compile::{ConfigSet, compile};
-use crate::model;
+use crate::compile::ConfigSet;
+use crate::seal::{Admitted, Seal};
 use crate::snapshot::Snapshot;
 use crate::store::{CommitError, Committed, ConfigStore, DesiredState, Proposal, ResourceKey};
 use crate::xds::clock::Clock;
@@ -35,7 +36,7 @@ const WAITING: usize = 64;
 pub(super) enum Edit {
     /// Create or replace, and delete.
     Apply {
-        resources: Vec<v1::Resource>,
+        resources: Admitted,
         deletions: Vec<ResourceKey>,
     },
     /// Go to this state.
@@ -71,7 +72,8 @@ pub(super) struct Outcome {
 pub struct Head {
     /// Its revision; number 0 before the first.
     pub revision: v1::Revision,
-    /// What users want.
+    /// What users want. Secrets in it are sealed; whoever shows something of it
+    /// redacts it.
     pub state: DesiredState,
     /// What proxies can get.
     pub config: ConfigSet,
@@ -85,12 +87,14 @@ pub struct Configuration {
     changes: mpsc::Sender<(Change, Reply)>,
     head: watch::Receiver<Arc<Head>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    seal: Arc<Seal>,
 }
 
 /// The task's state.
 #[derive(Debug)]
 pub struct Committer<S> {
     store: Arc<S>,
+    seal: Arc<Seal>,
     changes: mpsc::Receiver<(Change, Reply)>,
     head: watch::Sender<Arc<Head>>,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -121,6 +125,11 @@ impl Configuration {
         self.snapshots.clone()
     }
 
+    /// What secrets are sealed with.
+    pub(super) fn seal(&self) -> &Seal {
+        &self.seal
+    }
+
     pub(super) async fn change(&self, change: Change) -> Result<Outcome, Rejected> {
         let (reply, outcome) = oneshot::channel();
         let sent = self.changes.send((change, reply)).await;
@@ -136,6 +145,7 @@ impl<S: ConfigStore> Committer<S> {
     /// The store cannot be read, or holds what this program does not accept.
     pub async fn load(
         store: Arc<S>,
+        seal: Arc<Seal>,
         nodes: Arc<Nodes>,
         metrics: Arc<Metrics>,
         audit: Auditor,
@@ -144,7 +154,7 @@ impl<S: ConfigStore> Committer<S> {
             revision, state, ..
         } = store.head().await?;
         let grant = store.removal_grant().await?;
-        let checked = model::check(&state).map_err(|faults| {
+        let config = checked(&state, Vec::new(), &seal).map_err(|faults| {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             anyhow::anyhow!(
                 "revision {} is not valid for this version of the program:\n{}",
@@ -152,7 +162,6 @@ impl<S: ConfigStore> Committer<S> {
                 faults.join("\n")
             )
         })?;
-        let config = compile(&checked);
         let snapshot = Snapshot::build(revision.revision, grant, &config, None);
         metrics.set_revision(revision.revision);
         let (sender, changes) = mpsc::channel(WAITING);
@@ -167,9 +176,11 @@ impl<S: ConfigStore> Committer<S> {
             changes: sender,
             head: head_reader,
             snapshots: snapshot_reader,
+            seal: Arc::clone(&seal),
         };
         let committer = Self {
             store,
+            seal,
             changes,
             head,
             snapshots,
@@ -258,7 +269,7 @@ impl<S: ConfigStore> Committer<S> {
             allow_mass_removal,
             ..
         } = change;
-        let planning = Arc::clone(&head);
+        let (planning, seal) = (Arc::clone(&head), Arc::clone(&self.seal));
         let asked = Asked {
             by: Arc::clone(&by),
             edit,
@@ -268,7 +279,7 @@ impl<S: ConfigStore> Committer<S> {
             state,
             changes,
             config,
-        } = off_thread(move || plan(&planning, asked)).await??;
+        } = off_thread(move || plan(&planning, asked, &seal)).await??;
         if dry_run || state == head.state {
             return Ok(Outcome::new(current, changes, self.nodes.connected().len()));
         }
@@ -324,9 +335,11 @@ impl<S: ConfigStore> Committer<S> {
             }
         };
         let revision = stored.revision.revision;
+        let seal = Arc::clone(&self.seal);
         let checked = off_thread(move || {
-            let model = model::check(&stored.state).map_err(Rejected::Invalid)?;
-            Ok::<_, Rejected>((stored, compile(&model)))
+            let config = checked(&stored.state, Vec::new(), &seal);
+            let config = config.map_err(Rejected::Invalid)?;
+            Ok::<_, Rejected>((stored, config))
         });
         let published = match checked.await.and_then(|checked| checked) {
             Ok((stored, config)) => self.publish(stored, config).await.map(drop),
@@ -376,16 +389,6 @@ impl<S: ConfigStore> Committer<S> {
         changes.retain(|change| caller.sees(change.id.as_ref()));
         Outcome::new(revision.revision, changes, proxies)
     }
-}
-
-/// Runs work that takes long on a thread of its own, so that streams go on.
-async fn off_thread<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Rejected> {
-    tokio::task::spawn_blocking(work).await.map_err(|failure| {
-        error!(%failure, "a change could not be processed");
-        Rejected::Defect
-    })
 }
 
 #[cfg(test)]

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use evenkeel_shared::proto::v1;
+use evenkeel_shared::proto::v1::resource::Spec;
 
 use super::committer::{Edit, Head};
 use super::rejected::Rejected;
 use crate::access::{Caller, Denial};
-use crate::compile::{ConfigSet, compile, removal};
-use crate::model;
+use crate::compile::{ConfigSet, compile, removal, secret};
+use crate::model::{self, ModelFault};
+use crate::seal::{Seal, redact_changes};
 use crate::store::diff::diff;
 use crate::store::state::apply;
 use crate::store::{DesiredState, ResourceKey};
@@ -17,6 +19,7 @@ use crate::store::{DesiredState, ResourceKey};
 #[derive(Debug)]
 pub(super) struct Plan {
     pub state: DesiredState,
+    /// Redacted, for everybody to see.
     pub changes: Vec<v1::Change>,
     pub config: ConfigSet,
 }
@@ -38,7 +41,7 @@ impl Edit {
                 resources,
                 deletions,
             } => {
-                let given = resources.iter().map(ResourceKey::of);
+                let given = resources.keys();
                 given.chain(deletions.iter().cloned()).collect()
             }
             Self::Replace(_) => Vec::new(),
@@ -57,18 +60,21 @@ impl Edit {
 /// The caller may not make it, it names what is not there, leaves references
 /// dangling, makes the configuration invalid, or removes much without a
 /// confirmation. Whoever may not make it is told nothing else.
-pub(super) fn plan(head: &Head, asked: Asked) -> Result<Plan, Rejected> {
+pub(super) fn plan(head: &Head, asked: Asked, seal: &Seal) -> Result<Plan, Rejected> {
     let Asked {
         by,
         edit,
         allow_mass_removal,
     } = asked;
-    let (state, changes) = match edit {
+    let mut unreadable = Vec::new();
+    let (state, mut changes) = match edit {
         Edit::Apply {
             resources,
             deletions,
         } => {
+            let resources = resources.settle(&head.state);
             may_apply(&by, &head.state, &resources, &deletions)?;
+            unreadable = text_faults(&resources, seal);
             let applied = apply(&head.state, resources, &deletions);
             let (state, changes) = applied.map_err(Rejected::Invalid)?;
             check_unused(&state, &deletions)?;
@@ -80,8 +86,8 @@ pub(super) fn plan(head: &Head, asked: Asked) -> Result<Plan, Rejected> {
             (state, changes)
         }
     };
-    let model = model::check(&state).map_err(Rejected::Invalid)?;
-    let config = compile(&model);
+    redact_changes(&mut changes);
+    let config = checked(&state, unreadable, seal).map_err(Rejected::Invalid)?;
     if !allow_mass_removal && let Some(reason) = removal::check(&head.config, &config) {
         return Err(Rejected::MassRemoval(reason));
     }
@@ -137,6 +143,43 @@ fn refuse(caller: &Caller, denied: Vec<(ResourceKey, bool)>) -> Result<(), Rejec
         subject: caller.subject.clone(),
         denials: denied.into_iter().map(denial).collect(),
     })
+}
+
+/// What a state is compiled to.
+///
+/// # Errors
+/// Every fault of it, those that were `known` before included.
+pub(super) fn checked(
+    state: &DesiredState,
+    mut known: Vec<ModelFault>,
+    seal: &Seal,
+) -> Result<ConfigSet, Vec<ModelFault>> {
+    match model::check(state) {
+        Ok(model) if known.is_empty() => Ok(compile(&model, secret::open(&model, seal)?)),
+        Ok(_) => Err(known),
+        Err(found) => {
+            known.extend(found);
+            known.sort_by(|a, b| a.key.cmp(&b.key));
+            Err(known)
+        }
+    }
+}
+
+/// What is wrong with the texts of secrets that came in just now. Those that are
+/// stored were checked when they did.
+fn text_faults(resources: &[v1::Resource], seal: &Seal) -> Vec<ModelFault> {
+    let mut found = Vec::new();
+    for resource in resources {
+        let Some(Spec::Secret(secret)) = &resource.spec else {
+            continue;
+        };
+        let faults = model::text_faults(secret, &|text| seal.open(text).ok());
+        found.extend(faults.into_iter().map(|invalid| ModelFault {
+            key: ResourceKey::of(resource),
+            invalid,
+        }));
+    }
+    found
 }
 
 /// What is deleted must not be referred to by what stays.

@@ -3,12 +3,14 @@
 use evenkeel_shared::proto::v1;
 use tonic::Status;
 
+use super::certificates;
 use super::committer::Head;
 use super::rejected::Rejected;
 use super::service::Management;
 use super::status::rejection;
 use crate::access::Caller;
 use crate::model;
+use crate::seal::redacted;
 use crate::store::{ConfigStore, ResourceKey};
 
 /// How many revisions are listed if nobody says otherwise.
@@ -19,7 +21,7 @@ const MOST_HISTORY: u32 = 1000;
 
 pub(super) fn get(head: &Head, key: &ResourceKey) -> Result<v1::GetResponse, Status> {
     Ok(v1::GetResponse {
-        resource: Some(find(head, key)?.clone()),
+        resource: Some(redacted(find(head, key)?)),
         revision: head.revision.revision,
     })
 }
@@ -33,7 +35,7 @@ pub(super) fn list(head: &Head, caller: &Caller, request: v1::ListRequest) -> v1
         .filter(|(key, _)| kind == v1::Kind::Unspecified || key.kind == kind)
         .filter(|(key, _)| caller.may(v1::Role::Read, key));
     v1::ListResponse {
-        resources: wanted.map(|(_, resource)| resource.clone()).collect(),
+        resources: wanted.map(|(_, resource)| redacted(resource)).collect(),
         revision: head.revision.revision,
     }
 }
@@ -47,7 +49,10 @@ impl<S: ConfigStore> Management<S> {
         let key = key(request.id.as_ref())?;
         self.gate.permit(caller, "describe", v1::Role::Read, &key)?;
         let head = self.configuration.head();
-        let resource = find(&head, &key)?.clone();
+        let resource = find(&head, &key)?;
+        let mut effective = model::effective(&head.state, &key);
+        effective.extend(certificates::facts(resource, self.configuration.seal()));
+        let resource = redacted(resource);
         let changed = self
             .store
             .history(1, head.revision.revision + 1, Some(&key))
@@ -64,7 +69,7 @@ impl<S: ConfigStore> Management<S> {
                 .into_iter()
                 .next()
                 .map(|revision| seen(revision, caller)),
-            effective: model::effective(&head.state, &key),
+            effective,
             referenced_by: ids(referenced_by),
             refers_to: ids(refers_to),
             rejections: self.rejections_of(&key),

@@ -6,6 +6,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::access::{Denial, Refusal, denied_text};
 use crate::model::ModelFault;
+use crate::seal::SealFault;
 use crate::store::{ResourceKey, StoreError};
 
 /// Details travel in a header, which clients take up to 16 KiB of.
@@ -59,6 +60,9 @@ pub enum Rejected {
     /// asking with the same apply id.
     #[error("the configuration store failed: {0}")]
     Store(#[from] StoreError),
+    /// A secret could not be sealed.
+    #[error("a secret could not be sealed: {0}")]
+    Seal(#[from] SealFault),
     /// The control plane ends.
     #[error("the control plane is shutting down")]
     Closed,
@@ -76,7 +80,7 @@ impl Rejected {
             Self::Referenced(_) => "referenced",
             Self::MassRemoval(_) => "mass_removal",
             Self::Denied { .. } | Self::Ended(_) => "denied",
-            Self::Store(_) | Self::Closed | Self::Defect => "failed",
+            Self::Store(_) | Self::Seal(_) | Self::Closed | Self::Defect => "failed",
         }
     }
 
@@ -111,7 +115,7 @@ impl From<Rejected> for Status {
             Rejected::Referenced(_) | Rejected::MassRemoval(_) => Self::failed_precondition(text),
             Rejected::NoRevision(_) => Self::not_found(text),
             Rejected::Store(_) | Rejected::Closed => Self::unavailable(text),
-            Rejected::Defect => Self::internal(text),
+            Rejected::Seal(_) | Rejected::Defect => Self::internal(text),
         }
     }
 }

@@ -125,7 +125,7 @@ impl<S: ConfigStore + std::fmt::Debug> ManagementService for Management<S> {
         let caller = Caller::of(&request)?;
         self.gate
             .permit_somewhere(&caller, "status", v1::Role::Read)?;
-        Ok(Response::new(self.fleet_status()))
+        Ok(Response::new(self.fleet_status(&caller)))
     }
 
     async fn wait(

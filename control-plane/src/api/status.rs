@@ -3,13 +3,14 @@
 use evenkeel_shared::proto::v1;
 
 use super::service::Management;
+use crate::access::Caller;
 use crate::store::ConfigStore;
 use crate::xds::clock::Clock;
 use crate::xds::nodes::Node;
 use crate::xds::subscription::Rejected;
 
 impl<S: ConfigStore> Management<S> {
-    pub(super) fn fleet_status(&self) -> v1::StatusResponse {
+    pub(super) fn fleet_status(&self, caller: &Caller) -> v1::StatusResponse {
         let head = self.configuration.head();
         let revision = head.revision.revision;
         let nodes = self.nodes.list().into_iter();
@@ -19,8 +20,17 @@ impl<S: ConfigStore> Management<S> {
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
             control_plane_id: self.id.to_string(),
             proxies: nodes.map(|node| self.proxy(node, revision)).collect(),
-            warnings: self.warnings.clone(),
+            warnings: self.warnings(caller),
         }
+    }
+
+    /// How the process was started, and what the caller may know that somebody has
+    /// to renew.
+    fn warnings(&self, caller: &Caller) -> Vec<String> {
+        let now = self.clock.wall_now().seconds;
+        let mut warnings = self.warnings.clone();
+        warnings.extend(self.configuration.expiring(now, caller));
+        warnings
     }
 
     fn proxy(&self, node: Node, revision: u64) -> v1::ProxyStatus {

@@ -32,6 +32,7 @@ use crate::config::ControlPlaneArgs;
 mod access;
 mod changes;
 mod proxies;
+mod secrets;
 
 /// Longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -48,18 +49,9 @@ impl Plane {
     }
 
     async fn start_with(directory: &Path, require_auth: bool) -> Self {
-        let any = "127.0.0.1:0".parse().unwrap();
         let args = ControlPlaneArgs {
-            data_dir: directory.to_owned(),
-            xds_listen: any,
-            api_listen: any,
-            admin_listen: any,
-            id: "cp-1".to_owned(),
-            tls_cert: None,
-            tls_key: None,
-            client_ca: None,
-            insecure: false,
             require_auth,
+            ..arguments(directory)
         };
         let shutdown = CancellationToken::new();
         let (told, ready) = oneshot::channel();
@@ -101,6 +93,22 @@ impl Plane {
             .unwrap()
             .unwrap();
         text
+    }
+}
+
+fn arguments(directory: &Path) -> ControlPlaneArgs {
+    let any = "127.0.0.1:0".parse().unwrap();
+    ControlPlaneArgs {
+        data_dir: directory.to_owned(),
+        xds_listen: any,
+        api_listen: any,
+        admin_listen: any,
+        id: "cp-1".to_owned(),
+        tls_cert: None,
+        tls_key: None,
+        client_ca: None,
+        insecure: false,
+        require_auth: false,
     }
 }
 

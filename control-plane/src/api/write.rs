@@ -29,11 +29,13 @@ impl<S: ConfigStore> Management<S> {
             author,
             allow_mass_removal,
         } = request;
+        // Before anything else, so that nothing that holds a change holds a secret.
+        let resources = self.configuration.seal().admit(resources);
         let change = Change {
             by,
             action: "apply",
             edit: Edit::Apply {
-                resources,
+                resources: resources.map_err(Rejected::from)?,
                 deletions: deletions.iter().map(ResourceKey::from).collect(),
             },
             apply_id,

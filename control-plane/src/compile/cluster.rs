@@ -17,6 +17,8 @@ pub(super) fn compile(name: &str, cluster: &Cluster) -> ir::Cluster {
         breakers,
         outlier,
         connection,
+        tls,
+        proxy_protocol,
     } = cluster;
     ir::Cluster {
         name: ClusterName::from(name),
@@ -29,8 +31,8 @@ pub(super) fn compile(name: &str, cluster: &Cluster) -> ir::Cluster {
         breakers: *breakers,
         outlier: *outlier,
         connection: *connection,
-        tls: None,
-        proxy_protocol: None,
+        tls: tls.clone(),
+        proxy_protocol: *proxy_protocol,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::model::check;
 use crate::model::samples::{shop, state, states};
 
 fn compiled(values: &[Value]) -> ConfigSet {
-    compile(&check(&state(values)).unwrap())
+    compile(&check(&state(values)).unwrap(), Opened::default())
 }
 
 /// The routes of the only virtual host of the only listener.
@@ -55,7 +55,7 @@ fn a_shop_compiles_to_what_was_reviewed() {
         clusters: Vec<ir::Cluster>,
         assignments: Vec<ir::Assignment>,
     }
-    let config = compile(&check(&shop()).unwrap());
+    let config = compile(&check(&shop()).unwrap(), Opened::default());
     let golden = Golden {
         listeners: config.listeners.into_values().collect(),
         route_tables: config.route_tables.into_values().collect(),
@@ -263,8 +263,8 @@ proptest! {
     #[test]
     fn what_was_checked_compiles_to_a_whole(state in states()) {
         let Ok(model) = check(&state) else { return Err(TestCaseError::reject("not sound")) };
-        let config = compile(&model);
-        prop_assert_eq!(&config, &compile(&check(&state).unwrap()));
+        let config = compile(&model, Opened::default());
+        prop_assert_eq!(&config, &compile(&check(&state).unwrap(), Opened::default()));
 
         for listener in config.listeners.values() {
             let ir::RouteSource::Named(table) = &listener.routes else { panic!("inline") };

@@ -4,8 +4,9 @@ use evenkeel_shared::error::Faults;
 use evenkeel_shared::ir;
 use evenkeel_shared::proto::v1;
 
+use super::fields::within;
 use super::policy::Named;
-use super::{endpoints, policy};
+use super::{endpoints, policy, tls};
 
 /// A group of interchangeable endpoints and how to treat them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,10 @@ pub struct Cluster {
     pub outlier: Option<ir::Outlier>,
     /// Connections to endpoints.
     pub connection: ir::Connection,
+    /// TLS with endpoints; `None` is in the clear.
+    pub tls: Option<ir::UpstreamTls>,
+    /// Header in front of each connection.
+    pub proxy_protocol: Option<ir::ProxyProtocol>,
 }
 
 /// Where the endpoints of a cluster come from.
@@ -57,6 +62,12 @@ pub(super) fn from_proto(
     let endpoints = proto.endpoints.as_ref();
     let source = endpoints.and_then(|endpoints| read_source(endpoints, faults));
     let protocol = read_protocol(proto.protocol, faults);
+    // A fault in it is noted, and then it does not matter what stands here.
+    let tls = proto
+        .tls
+        .as_ref()
+        .and_then(|tls| within(faults, "tls", |faults| tls::of_cluster(tls, faults)));
+    let proxy_protocol = read_proxy_protocol(proto.proxy_protocol, faults);
     let layers = policy::layered(&settings(proto), named, faults);
     let settings = policy::cluster_settings(&layers, &mut Faults::new());
     Some(Cluster {
@@ -66,6 +77,8 @@ pub(super) fn from_proto(
         breakers: settings.breakers,
         outlier: settings.outlier,
         connection: settings.connection,
+        tls,
+        proxy_protocol,
     })
 }
 
@@ -92,6 +105,21 @@ fn read_protocol(protocol: i32, faults: &mut Faults) -> Option<ir::UpstreamProto
             faults.add(
                 "protocol",
                 format!("invalid value {protocol}: must be HTTP1 or HTTP2"),
+            );
+            None
+        }
+    }
+}
+
+fn read_proxy_protocol(version: i32, faults: &mut Faults) -> Option<ir::ProxyProtocol> {
+    match v1::ProxyProtocolVersion::try_from(version) {
+        Ok(v1::ProxyProtocolVersion::Unspecified | v1::ProxyProtocolVersion::None) => None,
+        Ok(v1::ProxyProtocolVersion::V1) => Some(ir::ProxyProtocol::V1),
+        Ok(v1::ProxyProtocolVersion::V2) => Some(ir::ProxyProtocol::V2),
+        Err(_) => {
+            faults.add(
+                "proxyProtocol",
+                format!("invalid value {version}: must be NONE, V1 or V2"),
             );
             None
         }

@@ -99,10 +99,37 @@ fn timeouts(explicit: Option<&v1::RouteTimeouts>) -> v1::RouteTimeouts {
     }
 }
 
+/// Where most systems keep the authorities they trust.
+pub(super) const SYSTEM_TRUST: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// What holds where `explicit` says nothing and no policy can. That it is a file
+/// tells the default of `tls.trust` from the name of a secret.
+pub(super) fn cluster(explicit: &v1::Cluster) -> v1::Cluster {
+    let tls = explicit.tls.as_ref().map(|tls| v1::ClusterTls {
+        trust: if tls.insecure_skip_verify {
+            String::new()
+        } else {
+            SYSTEM_TRUST.to_owned()
+        },
+        min_version: v1::TlsVersion::Tls12.into(),
+        ..v1::ClusterTls::default()
+    });
+    v1::Cluster {
+        protocol: v1::ClusterProtocol::Http1.into(),
+        tls,
+        proxy_protocol: v1::ProxyProtocolVersion::None.into(),
+        ..v1::Cluster::default()
+    }
+}
+
 /// What holds where `explicit` says nothing.
 pub(super) fn listener(explicit: &v1::Listener) -> v1::Listener {
     v1::Listener {
-        tls: None,
+        tls: explicit.tls.as_ref().map(|_| v1::ListenerTls {
+            min_version: v1::TlsVersion::Tls12.into(),
+            handshake_timeout: Some(seconds(10)),
+            ..v1::ListenerTls::default()
+        }),
         proxy_protocol: None,
         address: String::new(),
         protocol: v1::ListenerProtocol::Http.into(),

@@ -12,6 +12,7 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, ReflectMessage, Value};
 
 use super::{cluster, defaults, merge, route};
+use crate::seal::redacted;
 use crate::store::{DesiredState, ResourceKey};
 
 const SET: &str = "set";
@@ -30,11 +31,12 @@ pub fn effective(state: &DesiredState, key: &ResourceKey) -> Vec<v1::EffectiveVa
         return Vec::new();
     };
     let mut values = Vec::new();
-    match state.get(key).and_then(|resource| resource.spec.as_ref()) {
+    let resource = state.get(key).map(redacted);
+    match resource.and_then(|resource| resource.spec) {
         Some(Spec::Listener(listener)) => {
             let layers = [
-                layer(&pool, "Listener", SET, listener),
-                layer(&pool, "Listener", DEFAULT, &defaults::listener(listener)),
+                layer(&pool, "Listener", SET, &listener),
+                layer(&pool, "Listener", DEFAULT, &defaults::listener(&listener)),
             ];
             walk(
                 "",
@@ -56,7 +58,7 @@ pub fn effective(state: &DesiredState, key: &ResourceKey) -> Vec<v1::EffectiveVa
             }
         }
         Some(Spec::Cluster(cluster)) => {
-            let near = cluster::settings(cluster);
+            let near = cluster::settings(&cluster);
             let mut layers = layers(
                 state,
                 &pool,
@@ -64,14 +66,18 @@ pub fn effective(state: &DesiredState, key: &ResourceKey) -> Vec<v1::EffectiveVa
                 "Cluster",
                 &|policy| cluster_part(policy).encode_to_vec(),
             );
-            protocol(cluster, &mut layers);
+            own_settings(&cluster, &mut layers);
             walk("", &layers, &mut values);
         }
         Some(Spec::Policy(policy)) => {
-            let layers = layer(&pool, "Policy", SET, policy);
+            let layers = layer(&pool, "Policy", SET, &policy);
             walk("", &layers.into_iter().collect::<Vec<_>>(), &mut values);
         }
-        Some(Spec::Endpoints(_) | Spec::ProxyGroup(_) | Spec::Secret(_)) | None => {}
+        Some(Spec::Secret(secret)) => {
+            let layers = layer(&pool, "Secret", SET, &secret);
+            walk("", &layers.into_iter().collect::<Vec<_>>(), &mut values);
+        }
+        Some(Spec::Endpoints(_) | Spec::ProxyGroup(_)) | None => {}
     }
     values
 }
@@ -143,17 +149,24 @@ fn cluster_part(policy: &v1::Policy) -> v1::Cluster {
     }
 }
 
-/// Puts the protocol, which no policy carries, into the first and last layer.
-fn protocol(cluster: &v1::Cluster, layers: &mut [Layer]) {
-    let default = i32::from(v1::ClusterProtocol::Http1);
+/// Puts the settings that no policy carries into the first and last layer.
+fn own_settings(cluster: &v1::Cluster, layers: &mut [Layer]) {
+    let own = |from: &v1::Cluster| v1::Cluster {
+        protocol: from.protocol,
+        tls: from.tls.clone(),
+        proxy_protocol: from.proxy_protocol,
+        ..v1::Cluster::default()
+    };
+    let merge = |layer: &mut Layer, settings: &v1::Cluster| {
+        let bytes = own(settings).encode_to_vec();
+        // It is what was encoded just now.
+        let _ = layer.settings.merge(bytes.as_slice());
+    };
     if let Some(last) = layers.last_mut() {
-        last.settings
-            .set_field_by_name("protocol", Value::EnumNumber(default));
+        merge(last, &defaults::cluster(cluster));
     }
     if let Some(first) = layers.first_mut() {
-        first
-            .settings
-            .set_field_by_name("protocol", Value::EnumNumber(cluster.protocol));
+        merge(first, cluster);
     }
 }
 
@@ -242,9 +255,18 @@ fn text(value: &Value, field: &FieldDescriptor) -> String {
             let values: Vec<String> = values.iter().map(|value| text(value, field)).collect();
             format!("[{}]", values.join(", "))
         }
-        Value::Message(message) => duration(message).unwrap_or_else(|| "{}".to_owned()),
+        Value::Message(message) => duration(message).unwrap_or_else(|| fields(message)),
         other => format!("{other:?}"),
     }
+}
+
+/// The fields that are set, in braces.
+fn fields(message: &DynamicMessage) -> String {
+    let fields: Vec<String> = message
+        .fields()
+        .map(|(field, value)| format!("{}: {}", field.json_name(), text(value, &field)))
+        .collect();
+    format!("{{{}}}", fields.join(", "))
 }
 
 fn quoted(value: &str) -> String {

@@ -2,6 +2,7 @@
 //! and gives the value, or a harmless one in its place.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use evenkeel_shared::document::nearest;
 use evenkeel_shared::error::Faults;
 use evenkeel_shared::units::{Percent, format_duration};
 use evenkeel_shared::xds::pattern;
+use ipnet::IpNet;
 
 /// The longest duration that is accepted: a year.
 const LONGEST: Duration = Duration::from_hours(8760);
@@ -302,6 +304,33 @@ pub(super) fn is_hostname(text: &str) -> bool {
             && !label.ends_with('-')
     };
     text.len() <= 253 && text.split('.').all(label)
+}
+
+/// Networks and addresses, such as `10.0.0.0/8` and `10.1.2.3`.
+pub(super) fn networks(texts: &[String], path: &str, faults: &mut Faults) -> Vec<IpNet> {
+    let mut read = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        let network = text
+            .parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        let rule = match network {
+            Ok(network) if network == network.trunc() => {
+                read.push(network);
+                continue;
+            }
+            Ok(network) => format!(
+                "has bits set behind its prefix; did you mean {:?}?",
+                network.trunc().to_string()
+            ),
+            Err(_) => "must be a network or an address, such as 10.0.0.0/8 or 10.1.2.3".to_owned(),
+        };
+        faults.add(
+            format!("{path}[{index}]"),
+            format!("invalid value {text:?}: {rule}"),
+        );
+    }
+    distinct(texts.iter().map(String::as_str), path, faults);
+    read
 }
 
 /// `; did you mean "…"?` with the candidate that is nearest to `word`, if one is

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use evenkeel_shared::proto::v1;
 use evenkeel_shared::proto::v1::resource::Spec;
 
+use super::secret::Holding;
 use crate::store::{DesiredState, ResourceKey};
 
 /// A reference: the path of the field, and what it names.
@@ -12,6 +13,8 @@ use crate::store::{DesiredState, ResourceKey};
 pub(super) struct Link {
     pub(super) path: String,
     pub(super) to: ResourceKey,
+    /// What a secret must hold for it.
+    pub(super) holding: Option<Holding>,
 }
 
 /// Every reference of a resource, in the order of its fields. Empty names are
@@ -42,6 +45,23 @@ pub(super) fn links(resource: &v1::Resource) -> Vec<Link> {
             }
             let path = "policy".to_owned();
             push(&mut links, path, v1::Kind::Policy, &cluster.policy);
+            if let Some(tls) = &cluster.tls {
+                push_secret(&mut links, "tls.trust", Holding::Trust, &tls.trust);
+                let path = "tls.certificate";
+                push_secret(&mut links, path, Holding::Certificate, &tls.certificate);
+            }
+        }
+        Some(Spec::Listener(listener)) => {
+            if let Some(tls) = &listener.tls {
+                for (index, name) in tls.certificates.iter().enumerate() {
+                    let path = format!("tls.certificates[{index}]");
+                    push_secret(&mut links, &path, Holding::Certificate, name);
+                }
+                if let Some(clients) = &tls.client_certificates {
+                    let path = "tls.clientCertificates.trust";
+                    push_secret(&mut links, path, Holding::Trust, &clients.trust);
+                }
+            }
         }
         Some(Spec::ProxyGroup(group)) => {
             push_all(
@@ -51,8 +71,7 @@ pub(super) fn links(resource: &v1::Resource) -> Vec<Link> {
                 &group.listeners,
             );
         }
-        Some(Spec::Listener(_) | Spec::Policy(_) | Spec::Endpoints(_) | Spec::Secret(_)) | None => {
-        }
+        Some(Spec::Policy(_) | Spec::Endpoints(_) | Spec::Secret(_)) | None => {}
     }
     links
 }
@@ -66,7 +85,21 @@ fn push_all(links: &mut Vec<Link>, path: &str, kind: v1::Kind, names: &[String])
 fn push(links: &mut Vec<Link>, path: String, kind: v1::Kind, name: &str) {
     if !name.is_empty() {
         let to = ResourceKey::new(kind, name);
-        links.push(Link { path, to });
+        links.push(Link {
+            path,
+            to,
+            holding: None,
+        });
+    }
+}
+
+fn push_secret(links: &mut Vec<Link>, path: &str, holding: Holding, name: &str) {
+    if !name.is_empty() {
+        links.push(Link {
+            path: path.to_owned(),
+            to: ResourceKey::new(v1::Kind::Secret, name),
+            holding: Some(holding),
+        });
     }
 }
 

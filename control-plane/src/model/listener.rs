@@ -6,9 +6,10 @@ use evenkeel_shared::error::Faults;
 use evenkeel_shared::ir;
 use evenkeel_shared::proto::v1;
 use evenkeel_shared::units::Percent;
+use ipnet::IpNet;
 
 use super::fields::{self, within};
-use super::{defaults, merge};
+use super::{defaults, merge, tls};
 
 /// Where proxies accept connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +22,15 @@ pub struct Listener {
     pub timeouts: ir::Timeouts,
     /// How much clients may send and hold.
     pub limits: ir::Limits,
+    /// TLS; `None` is in the clear.
+    pub tls: Option<ir::DownstreamTls>,
+    /// From where connections begin with a PROXY protocol header.
+    pub proxy_protocol_from: Vec<IpNet>,
     /// Addresses from the right of `X-Forwarded-For` that are believed.
     pub trusted_hops: u32,
+    /// From where forwarding headers are believed at all; empty is from
+    /// anywhere.
+    pub trusted_addresses: Vec<IpNet>,
     /// `Upgrade` protocols that may pass, in lower case.
     pub upgrades: Vec<String>,
     /// Where the access log goes, if anywhere.
@@ -33,8 +41,6 @@ pub struct Listener {
 
 pub(super) fn from_proto(proto: &v1::Listener, faults: &mut Faults) -> Option<Listener> {
     let v1::Listener {
-        tls: _,
-        proxy_protocol: _,
         address,
         protocol,
         timeouts,
@@ -43,6 +49,8 @@ pub(super) fn from_proto(proto: &v1::Listener, faults: &mut Faults) -> Option<Li
         upgrades,
         access_log,
         tracing,
+        tls,
+        proxy_protocol,
     } = merge::listener(proto, &defaults::listener(proto));
     let address = read_address(&address, faults);
     let protocol = read_protocol(protocol, faults);
@@ -50,6 +58,15 @@ pub(super) fn from_proto(proto: &v1::Listener, faults: &mut Faults) -> Option<Li
     let limits = within(faults, "limits", |faults| {
         read_limits(limits.unwrap_or_default(), faults)
     });
+    // A fault in it is noted, and then it does not matter what stands here.
+    let tls = tls.and_then(|tls| within(faults, "tls", |faults| tls::of_listener(tls, faults)));
+    let proxy_protocol_from = proxy_protocol.map(|proxy| read_proxy_protocol(&proxy, faults));
+    let v1::ForwardedHeaders {
+        trusted_hops,
+        trusted_addresses,
+    } = forwarded_headers.unwrap_or_default();
+    let path = "forwardedHeaders.trustedAddresses";
+    let trusted_addresses = fields::networks(&trusted_addresses, path, faults);
     let upgrades = read_upgrades(&upgrades, faults);
     let access_log = access_log.map(|log| read_access_log(&log.path, faults));
     let sampling = tracing.and_then(|tracing| tracing.sample_percent);
@@ -59,9 +76,10 @@ pub(super) fn from_proto(proto: &v1::Listener, faults: &mut Faults) -> Option<Li
         protocol: protocol?,
         timeouts,
         limits,
-        trusted_hops: forwarded_headers
-            .and_then(|headers| headers.trusted_hops)
-            .unwrap_or_default(),
+        tls,
+        proxy_protocol_from: proxy_protocol_from.unwrap_or_default(),
+        trusted_hops: trusted_hops.unwrap_or_default(),
+        trusted_addresses,
         upgrades,
         access_log,
         trace_sampling,
@@ -140,6 +158,14 @@ fn read_limits(limits: v1::ListenerLimits, faults: &mut Faults) -> ir::Limits {
         body_bytes: body_bytes.filter(|bytes| *bytes > 0),
         concurrent_streams: fields::range(streams, 1..=2_147_483_647, "concurrentStreams", faults),
     }
+}
+
+fn read_proxy_protocol(proxy: &v1::ListenerProxyProtocol, faults: &mut Faults) -> Vec<IpNet> {
+    let v1::ListenerProxyProtocol { from } = proxy;
+    if from.is_empty() {
+        faults.add("proxyProtocol.from", "required: at least one address");
+    }
+    fields::networks(from, "proxyProtocol.from", faults)
 }
 
 fn read_upgrades(upgrades: &[String], faults: &mut Faults) -> Vec<String> {

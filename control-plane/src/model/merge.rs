@@ -44,7 +44,7 @@ pub(super) fn policy(near: &v1::Policy, far: &v1::Policy) -> v1::Policy {
 pub(super) fn listener(near: &v1::Listener, far: &v1::Listener) -> v1::Listener {
     let unspecified = near.protocol == i32::from(v1::ListenerProtocol::Unspecified);
     v1::Listener {
-        tls: near.tls.clone(),
+        tls: part(near.tls.as_ref(), far.tls.as_ref(), listener_tls),
         proxy_protocol: near.proxy_protocol.clone(),
         address: near.address.clone(),
         protocol: if unspecified {
@@ -91,6 +91,21 @@ pub(super) fn listener(near: &v1::Listener, far: &v1::Listener) -> v1::Listener 
                 sample_percent: near.sample_percent.or(far.sample_percent),
             }
         }),
+    }
+}
+
+/// Which certificates and which clients is the near one's.
+fn listener_tls(near: &v1::ListenerTls, far: &v1::ListenerTls) -> v1::ListenerTls {
+    let unspecified = near.min_version == i32::from(v1::TlsVersion::Unspecified);
+    v1::ListenerTls {
+        certificates: near.certificates.clone(),
+        min_version: if unspecified {
+            far.min_version
+        } else {
+            near.min_version
+        },
+        client_certificates: near.client_certificates.clone(),
+        handshake_timeout: near.handshake_timeout.or(far.handshake_timeout),
     }
 }
 

@@ -15,8 +15,9 @@ pub struct ProxyGroup {
     pub selector: Selector,
     /// What they listen on.
     pub listeners: BTreeSet<ListenerName>,
-    /// Names of which a certificate must carry one, `*` at the end standing for
-    /// anything; empty is the default.
+    /// Names of which a proxy's certificate must carry one; each a URI or a DNS
+    /// name, with `*` at its end for any rest. Empty is what follows from the
+    /// names of the group and the proxy.
     pub identities: Vec<String>,
 }
 
@@ -83,6 +84,7 @@ pub(super) fn from_proto(proto: &v1::ProxyGroup, faults: &mut Faults) -> ProxyGr
         faults.add("listeners", "required: at least one listener");
     }
     fields::distinct(listeners.iter().map(String::as_str), "listeners", faults);
+    check_identities(identities, faults);
     ProxyGroup {
         selector: Selector {
             cluster: (!cluster.is_empty()).then_some(cluster),
@@ -95,4 +97,28 @@ pub(super) fn from_proto(proto: &v1::ProxyGroup, faults: &mut Faults) -> ProxyGr
             .collect(),
         identities: identities.clone(),
     }
+}
+
+fn check_identities(identities: &[String], faults: &mut Faults) {
+    for (index, text) in identities.iter().enumerate() {
+        let prefix = text.strip_suffix('*');
+        let known = prefix.unwrap_or(text);
+        let is_uri = known
+            .split_once("://")
+            .is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty());
+        let is_plain = known.bytes().all(|b| b.is_ascii_graphic() && b != b'*');
+        // A wildcard may end a name anywhere, also behind a dot or a dash.
+        let host = prefix.map_or(known, |prefix| prefix.trim_end_matches(['.', '-']));
+        let is_dns = fields::is_hostname(host);
+        if !is_plain || !(is_uri || is_dns) {
+            faults.add(
+                format!("identities[{index}]"),
+                format!(
+                    "invalid value {text:?}: must be a URI, such as spiffe://shop/proxy/edge-1, or a DNS name; `*` may stand at its end only"
+                ),
+            );
+        }
+    }
+    let texts = identities.iter().map(String::as_str);
+    fields::distinct(texts, "identities", faults);
 }

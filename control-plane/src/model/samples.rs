@@ -25,6 +25,14 @@ fn read(value: &Value, descriptor: &MessageDescriptor) -> v1::Resource {
     message.transcode_to().unwrap()
 }
 
+/// A certificate of its own for a host name with its private key, in PEM.
+pub(crate) fn certificate(host: &str) -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate.pem(), key.serialize_pem())
+}
+
 pub(crate) fn state(values: &[Value]) -> DesiredState {
     let descriptor = descriptor();
     values

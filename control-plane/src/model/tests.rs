@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::samples::{resource, shop, state};
 use super::*;
 
+mod tls;
+
 /// What is wrong with a resource by itself, one fault a line.
 fn faults(value: &Value) -> Vec<String> {
     check_one(&resource(value), false)
@@ -58,6 +60,7 @@ fn the_examples_of_the_manual_are_sound() {
         include_str!("../../../shared/src/document/examples/policy.yaml"),
         include_str!("../../../shared/src/document/examples/endpoints.yaml"),
         include_str!("../../../shared/src/document/examples/proxy_group.yaml"),
+        include_str!("../../../shared/src/document/examples/secret.yaml"),
     ];
     for example in examples {
         for document in evenkeel_shared::document::read("example", example).unwrap() {
@@ -488,7 +491,7 @@ fn filters_fold_into_one_edit_with_the_effect_of_all() {
     );
     let mut faults = Faults::new();
     let mut model = Model::default();
-    model.read(&proto, &|_| Named::Nothing, &mut faults);
+    model.read(&proto, &|_| Named::Nothing, Form::Stored, &mut faults);
     let value = |name: &str, value: &str| ir::HeaderValue {
         name: name.to_owned(),
         value: value.to_owned(),

@@ -2,11 +2,14 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::compile::compile;
+use crate::compile::secret::Opened;
 use crate::model::check;
 use crate::model::samples::{shop, state};
+use crate::seal::Seal;
+use crate::store::ResourceKey;
 
 fn config(values: &[Value]) -> ConfigSet {
-    compile(&check(&state(values)).unwrap())
+    compile(&check(&state(values)).unwrap(), Opened::default())
 }
 
 /// Two listeners, each with a cluster; one cluster without a route.
@@ -47,10 +50,10 @@ fn names(view: &View, kind: ResourceType) -> Vec<&str> {
 #[test]
 fn a_resource_keeps_its_encoding_exactly_while_its_version_stays() {
     let mut state = shop();
-    let old_config = compile(&check(&state).unwrap());
+    let old_config = compile(&check(&state).unwrap(), Opened::default());
     let first = Snapshot::build(1, 0, &old_config, None);
     state.retain(|key, _| key.name != "fallback");
-    let config = compile(&check(&state).unwrap());
+    let config = compile(&check(&state).unwrap(), Opened::default());
     let second = Snapshot::build(2, 0, &config, Some((&old_config, &first)));
 
     let (mut kept, mut changed) = (0, 0);
@@ -75,7 +78,12 @@ fn a_resource_keeps_its_encoding_exactly_while_its_version_stays() {
 
 #[test]
 fn a_resource_names_what_it_needs() {
-    let snapshot = Snapshot::build(1, 0, &compile(&check(&shop()).unwrap()), None);
+    let snapshot = Snapshot::build(
+        1,
+        0,
+        &compile(&check(&shop()).unwrap(), Opened::default()),
+        None,
+    );
     let needs = |kind, name: &str| snapshot.all.get(kind, name).unwrap().needs.clone();
     let text = str::to_owned;
 
@@ -160,4 +168,81 @@ fn a_confirmed_removal_is_in_every_view() {
         assert_eq!(names(&view(&without, &node(cluster)), kind), [""; 0]);
     }
     assert_eq!(names(&granted.all, kind), ["removal-grant"]);
+}
+
+/// A site of its own listener, cluster and secrets, and a secret that nobody
+/// needs.
+fn secured_sites(groups: &[Value], key: &str) -> ConfigSet {
+    let mut values = vec![];
+    for (port, name) in ["a", "b"].into_iter().enumerate() {
+        let (listen, host) = (8000 + port, 9000 + port);
+        let (edge, ca) = (format!("{name}-edge"), format!("{name}-ca"));
+        values.push(json!({"name": edge, "secret": {"certificate": {
+            "chain": {"inline": key}, "privateKey": {"inline": key}}}}));
+        values.push(json!({"name": ca, "secret": {"trust": {
+            "certificates": {"file": "/ca.crt"}}}}));
+        values.push(
+            json!({"name": name, "listener": {"address": format!("127.0.0.1:{listen}"),
+            "tls": {"certificates": [edge]}}}),
+        );
+        values.push(json!({"name": name, "cluster": {"endpoints": {"static": [
+            {"address": format!("127.0.0.1:{host}")}]}, "tls": {"serverName": "x", "trust": ca}}}));
+        values.push(json!({"name": name, "route": {
+            "listeners": [name], "rules": [{"clusters": [{"name": name}]}]}}));
+    }
+    values.push(json!({"name": "unused", "secret": {"certificate": {
+        "chain": {"inline": key}, "privateKey": {"inline": key}}}}));
+    values.extend_from_slice(groups);
+    let seal = Seal::new(&[1; 32]).unwrap();
+    let resources = state(&values).into_values().collect();
+    let sealed = seal.admit(resources).unwrap().settle(&BTreeMap::new());
+    let sealed = sealed.into_iter().map(|one| (ResourceKey::of(&one), one));
+    let model = check(&sealed.collect()).unwrap();
+    let opened = secret::open(&model, &seal).unwrap();
+    compile(&model, opened)
+}
+
+#[test]
+fn a_proxy_gets_only_the_secrets_that_its_listeners_and_clusters_name() {
+    let groups =
+        [json!({"name": "g", "proxyGroup": {"selector": {"cluster": "one"}, "listeners": ["a"]}})];
+    let grouped = Snapshot::build(1, 0, &secured_sites(&groups, "x"), None);
+    let one = view(&grouped, &node("one"));
+    assert_eq!(names(&one, ResourceType::Secret), ["a-ca", "a-edge"]);
+    assert_eq!(*view(&grouped, &node("other")), View::default());
+
+    let all = Snapshot::build(1, 0, &secured_sites(&[], "x"), None);
+    assert_eq!(
+        names(&view(&all, &node("one")), ResourceType::Secret),
+        ["a-ca", "a-edge", "b-ca", "b-edge"]
+    );
+}
+
+#[test]
+fn nothing_of_a_secret_is_printed() {
+    let config = secured_sites(&[], "canary");
+    let snapshot = Snapshot::build(1, 0, &config, None);
+    for text in [format!("{config:?}"), format!("{snapshot:?}")] {
+        assert!(
+            text.contains("a-edge") && !text.contains("canary"),
+            "{text}"
+        );
+        // As numbers.
+        assert!(!text.contains("99, 97, 110"), "{text}");
+    }
+}
+
+#[test]
+fn a_secret_that_changed_gets_a_new_version_and_nothing_else_does() {
+    let old_config = secured_sites(&[], "x");
+    let old = Snapshot::build(1, 0, &old_config, None);
+    let new = Snapshot::build(2, 0, &secured_sites(&[], "y"), Some((&old_config, &old)));
+    for (kind, encodings) in &new.all.resources {
+        for (name, encoded) in encodings {
+            let before = old.all.get(*kind, name).unwrap();
+            let stays = !name.ends_with("-edge");
+            assert_eq!(Arc::ptr_eq(encoded, before), stays, "{name}");
+            assert_eq!(encoded.version == before.version, stays, "{name}");
+        }
+    }
 }

@@ -197,6 +197,11 @@ impl ConfigStore for SqliteStore {
         grant.map_err(|fault| self.fault(fault))
     }
 
+    async fn holds(&self, text: &str) -> Result<bool, StoreError> {
+        let found = read::holds(&self.readers, text).await;
+        found.map_err(|fault| self.fault(fault))
+    }
+
     async fn prune(&self, keep: u64) -> Result<Pruned, StoreError> {
         self.ask(|reply| Write::Prune { keep, reply }).await?
     }

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
 };
+use evenkeel_control_plane::compile::secret::Opened;
 use evenkeel_control_plane::snapshot::{NodeIdentity, Snapshot};
 use evenkeel_control_plane::store::state;
 use evenkeel_control_plane::xds::subscription::{Conversation, Subscription};
@@ -160,7 +161,7 @@ impl Game {
             .map(|document| document.resource)
             .collect();
         let (state, _) = state::apply(&BTreeMap::new(), resources, &[]).unwrap();
-        let config = compile::compile(&model::check(&state).unwrap());
+        let config = compile::compile(&model::check(&state).unwrap(), Opened::default());
         let revision = self.snapshot.revision + 1;
         self.snapshot = Snapshot::build(
             revision,

@@ -49,20 +49,29 @@ impl ConfigStore for Forgetful {
         self.store.removal_grant().await
     }
 
+    async fn holds(&self, text: &str) -> Result<bool, StoreError> {
+        self.store.holds(text).await
+    }
+
     async fn prune(&self, keep: u64) -> Result<Pruned, StoreError> {
         self.store.prune(keep).await
     }
+}
+
+fn seal() -> Seal {
+    Seal::new(&[1; 32]).unwrap()
 }
 
 /// A cluster of that name is to be.
 fn change(name: &str) -> Change {
     let cluster = json!({"name": name, "cluster": {"endpoints": {"static": [
         {"address": "127.0.0.1:9001"}]}}});
+    let resources = state(&[cluster]).into_values().collect();
     Change {
         by: Arc::new(Caller::local(String::new())),
         action: "apply",
         edit: Edit::Apply {
-            resources: state(&[cluster]).into_values().collect(),
+            resources: seal().admit(resources).unwrap(),
             deletions: Vec::new(),
         },
         apply_id: String::new(),
@@ -85,7 +94,8 @@ async fn a_change_whose_answer_was_lost_is_published_and_the_next_one_is_made() 
     let nodes = Arc::new(Nodes::new(clock));
     let metrics = Arc::new(Metrics::new(Arc::clone(&nodes)));
     let auditor = Auditor::unread(clock, Arc::clone(&metrics));
-    let loaded = Committer::load(Arc::new(store), nodes, Arc::clone(&metrics), auditor).await;
+    let (store, seal) = (Arc::new(store), Arc::new(seal()));
+    let loaded = Committer::load(store, seal, nodes, Arc::clone(&metrics), auditor).await;
     let (committer, configuration) = loaded.unwrap();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(committer.run(shutdown.clone()));

@@ -30,6 +30,7 @@ const BY_APPLY_ID: &str = "SELECT revision, parent, author, message, seconds, na
      allow_mass_removal FROM revisions WHERE apply_id = ?";
 const NEWEST: &str = "SELECT coalesce(max(revision), 0) FROM revisions";
 const GRANT: &str = "SELECT coalesce(max(revision), 0) FROM revisions WHERE allow_mass_removal";
+const HOLDS: &str = "SELECT EXISTS (SELECT 1 FROM blobs WHERE instr(content, ?) > 0)";
 const CHANGES: &str =
     "SELECT kind, name, action FROM changes WHERE revision = ? ORDER BY kind, name";
 const STATE: &str = "SELECT entries.kind, entries.name, entries.digest, blobs.content \
@@ -146,6 +147,11 @@ pub(super) async fn history(
 pub(super) async fn removal_grant(pool: &SqlitePool) -> Result<u64, Fault> {
     let grant: i64 = sqlx::query_scalar(GRANT).fetch_one(pool).await?;
     Ok(number(grant))
+}
+
+pub(super) async fn holds(pool: &SqlitePool, text: &str) -> Result<bool, Fault> {
+    let holds = sqlx::query_scalar(HOLDS).bind(text.as_bytes());
+    Ok(holds.fetch_one(pool).await?)
 }
 
 /// A row of `revisions` with its changes.

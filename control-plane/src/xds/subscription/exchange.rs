@@ -165,13 +165,13 @@ impl Exchange {
         for kind in ResourceType::ALL {
             self.compare_alone(&Slot::Known(kind));
         }
-        self.expect_missing_endpoints();
+        self.expect_missing();
     }
 
     /// Finds again what the client lacks of one type.
     pub(super) fn compare(&mut self, slot: &Slot) {
         self.compare_alone(slot);
-        self.expect_missing_endpoints();
+        self.expect_missing();
     }
 
     fn compare_alone(&mut self, slot: &Slot) {
@@ -255,7 +255,7 @@ impl Exchange {
     }
 
     /// Whether the client is about to ask for what it was told of: clusters
-    /// name assignments, listeners name route tables.
+    /// name assignments, listeners name route tables, both name secrets.
     fn awaits_request(&self) -> bool {
         if !self.of(ResourceType::Cluster).wildcard {
             return false;

@@ -1,14 +1,14 @@
 //! What is sent next: make before break.
 //!
 //! ```text
-//! grant -> clusters -> endpoints -> [gate] -> listeners -> routes -> removals
+//! grant -> clusters -> endpoints -> secrets -> [gate] -> listeners -> routes -> removals
 //! ```
 //!
 //! The gate is for clients that take all clusters unasked. It stays closed until
-//! they have accepted the clusters and the endpoints of those that changed, so
-//! that no route reaches them before its cluster, and opens after a while for
-//! clients that do not answer. Clusters go when no route of the client needs
-//! them any more.
+//! they have accepted the clusters, and the endpoints and secrets of those that
+//! changed, so that no route reaches them before its cluster, and opens after a
+//! while for clients that do not answer. Clusters go when no route of the client
+//! needs them any more, secrets when no listener and no cluster of it does.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use evenkeel_shared::xds::ResourceType;
 
 use super::exchange::{Exchange, GRACE, HOLD, Slot, is_whole_set, target};
 use super::response::Response;
-use super::watched::{Content, Held, LastGood, Verdict, Watched};
+use super::watched::{Held, LastGood, Verdict};
 
 impl Exchange {
     /// What may be sent now, if anything.
@@ -81,6 +81,7 @@ impl Exchange {
             Slot::Known(ResourceType::Assignment) if !self.is_through(ResourceType::Cluster) => {
                 return None;
             }
+            Slot::Known(ResourceType::Secret) => self.removable_secrets(),
             // Goes with the additions.
             Slot::Known(ResourceType::Listener) => return None,
             _ => self.get_mut(slot)?.gone.iter().cloned().collect(),
@@ -125,21 +126,23 @@ impl Exchange {
                 let LastGood::Known(content) = &cluster.last_good else {
                     return false;
                 };
-                let assignments = self.of(ResourceType::Assignment);
-                content
-                    .needs
-                    .iter()
-                    .filter(|(kind, _)| *kind == ResourceType::Assignment)
-                    .any(|(_, needed)| {
-                        assignments.owed.contains(needed)
-                            || lacks(assignments, needed)
-                            || assignments.held.get(needed).is_some_and(|endpoints| {
-                                endpoints.sent < cluster.sent
-                                    || endpoints.verdict == Verdict::Pending
-                            })
-                    })
+                let mut needs = content.needs.iter();
+                needs.any(|(kind, needed)| self.is_awaited(*kind, needed, cluster.sent))
             }
         }
+    }
+
+    /// Whether the client has yet to accept what a cluster needs that it was sent
+    /// in response `sent`. Endpoints come again after each cluster, secrets only
+    /// when they change.
+    fn is_awaited(&self, kind: ResourceType, needed: &str, sent: u64) -> bool {
+        let watched = self.of(kind);
+        watched.owed.contains(needed)
+            || watched.lacks(needed)
+            || watched.held.get(needed).is_some_and(|held| {
+                held.verdict == Verdict::Pending
+                    || (kind == ResourceType::Assignment && held.sent < sent)
+            })
     }
 
     /// The route tables that are due and may go out by themselves, the gate
@@ -210,6 +213,38 @@ impl Exchange {
             .collect()
     }
 
+    /// Secrets that the client should not have and no longer uses. What it last
+    /// accepted of a listener or cluster counts, because it keeps using that while
+    /// it refuses a newer one.
+    fn removable_secrets(&self) -> Vec<String> {
+        let secrets = self.of(ResourceType::Secret);
+        let users = [ResourceType::Cluster, ResourceType::Listener];
+        if secrets.gone.is_empty() || !users.into_iter().all(|kind| self.is_through(kind)) {
+            return Vec::new();
+        }
+        let mut needed = BTreeSet::new();
+        for user in users
+            .into_iter()
+            .flat_map(|kind| self.of(kind).held.values())
+        {
+            match &user.last_good {
+                LastGood::None => {}
+                // It keeps one of an earlier stream that we never saw.
+                LastGood::Unknown => return Vec::new(),
+                LastGood::Known(content) => {
+                    let needs = content.needs.iter();
+                    let needs = needs.filter(|(kind, _)| *kind == ResourceType::Secret);
+                    needed.extend(needs.map(|(_, name)| name.as_str()));
+                }
+            }
+        }
+        let unused = secrets.gone.iter();
+        unused
+            .filter(|name| !needed.contains(name.as_str()))
+            .cloned()
+            .collect()
+    }
+
     /// A cluster that was sent is usable when its endpoints came after it.
     /// Envoy waits for them even if they did not change, and the delta variant
     /// of it does not ask again.
@@ -233,23 +268,20 @@ impl Exchange {
     }
 
     /// A cluster that the client brought from an earlier stream is not usable
-    /// either while it has no endpoints for it: that stream may have ended
-    /// between the two.
-    pub(super) fn expect_missing_endpoints(&mut self) {
+    /// either while it has no endpoints or secrets for it: that stream may have
+    /// ended between the two, and clients need not keep secrets.
+    pub(super) fn expect_missing(&mut self) {
         let clusters = self.of(ResourceType::Cluster);
         if !clusters.wildcard {
             return;
         }
         let view = Arc::clone(&self.view);
-        let assignments = self.of(ResourceType::Assignment);
         let bare: Vec<String> = target(&view, &Slot::Known(ResourceType::Cluster))
             .iter()
             .filter(|(name, _)| clusters.held.get(*name).is_some_and(Held::is_usable))
             .filter(|(_, cluster)| {
                 let mut needs = cluster.needs.iter();
-                needs.any(|(kind, needed)| {
-                    *kind == ResourceType::Assignment && lacks(assignments, needed)
-                })
+                needs.any(|(kind, needed)| self.of(*kind).lacks(needed))
             })
             .map(|(name, _)| name.clone())
             .collect();
@@ -262,10 +294,4 @@ impl Exchange {
     pub(super) fn sends_whole_set(&self, slot: &Slot) -> bool {
         self.sotw && is_whole_set(slot)
     }
-}
-
-/// Whether the client has no version of the resource at all.
-fn lacks(watched: &Watched, name: &str) -> bool {
-    let held = watched.held.get(name);
-    held.is_none_or(|held| matches!(held.content, Content::Absent))
 }

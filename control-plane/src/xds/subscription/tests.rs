@@ -10,10 +10,12 @@ use crate::snapshot::{Encoded, Encodings};
 mod convergence;
 mod gate;
 mod rules;
+mod secrets;
 
 const SECOND: u64 = 1_000_000_000;
 const CDS: ResourceType = ResourceType::Cluster;
 const EDS: ResourceType = ResourceType::Assignment;
+const SDS: ResourceType = ResourceType::Secret;
 const LDS: ResourceType = ResourceType::Listener;
 const RDS: ResourceType = ResourceType::RouteTable;
 

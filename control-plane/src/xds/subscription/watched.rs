@@ -120,12 +120,13 @@ impl Watched {
         }
     }
 
-    /// Whether an empty first request asks for everything. It does not for
-    /// endpoints and routes: Envoy opens those with no names at all.
+    /// Whether an empty first request asks for everything. It does not for what
+    /// other resources name (endpoints, secrets, routes): Envoy opens those with
+    /// no names at all.
     pub(super) fn has_legacy_wildcard(&self) -> bool {
         !matches!(
             self.kind,
-            Some(ResourceType::Assignment | ResourceType::RouteTable)
+            Some(ResourceType::Assignment | ResourceType::Secret | ResourceType::RouteTable)
         )
     }
 
@@ -183,6 +184,12 @@ impl Watched {
             last_good: LastGood::Unknown,
         };
         self.held.insert(name.to_owned(), held);
+    }
+
+    /// Whether the client has no version of the resource at all.
+    pub(super) fn lacks(&self, name: &str) -> bool {
+        let held = self.held.get(name);
+        held.is_none_or(|held| matches!(held.content, Content::Absent))
     }
 
     /// Forgets a name that the client no longer asks for.

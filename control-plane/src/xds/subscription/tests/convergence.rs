@@ -1,12 +1,14 @@
 //! Whatever a client does on the way, it ends with exactly the view.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
 use super::*;
 
-const KINDS: [ResourceType; 4] = [CDS, EDS, LDS, RDS];
+const KINDS: [ResourceType; 5] = [CDS, EDS, SDS, LDS, RDS];
+/// Those that are asked for by name, because others name them.
+const NAMED: [ResourceType; 3] = [EDS, SDS, RDS];
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -30,7 +32,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => Just(Step::Read),
         1 => Just(Step::Refuse),
         1 => Just(Step::Reconnect),
-        1 => (0..4_usize).prop_map(Step::Again),
+        1 => (0..KINDS.len()).prop_map(Step::Again),
         2 => (0..30_u64).prop_map(Step::Wait),
     ];
     proptest::collection::vec(step, 0..60)
@@ -39,7 +41,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 type OwnedRow = (ResourceType, String, String, Vec<(ResourceType, String)>);
 
 /// Up to four clusters, each with endpoints, and up to two listeners with a
-/// table each that routes to the clusters that exist.
+/// table each that routes to the clusters that exist. Each may need one of two
+/// secrets, which exist when something needs them.
 fn random_view(seed: u32, salt: u64) -> Arc<View> {
     let version = |part: u32| format!("{}", (seed >> part) & 3);
     let mut rows: Vec<OwnedRow> = Vec::new();
@@ -47,23 +50,34 @@ fn random_view(seed: u32, salt: u64) -> Arc<View> {
         .filter(|n| seed & (1 << n) != 0)
         .map(|n| format!("c{n}"))
         .collect();
+    let mut secrets = BTreeSet::new();
+    let mut secret = |part: u32| {
+        let needed = [None, Some("s0"), Some("s1"), None][(seed >> part) as usize & 3];
+        secrets.extend(needed.map(str::to_owned));
+        needed.map(|name| (SDS, name.to_owned()))
+    };
     for (part, name) in (8..).zip(&clusters) {
-        rows.push((CDS, name.clone(), version(part), vec![(EDS, name.clone())]));
+        let mut needs = vec![(EDS, name.clone())];
+        needs.extend(secret(part + 10));
+        // What a resource needs is part of its content.
+        let content = format!("{}-{needs:?}", version(part));
+        rows.push((CDS, name.clone(), content, needs));
         rows.push((EDS, name.clone(), version(part + 3), Vec::new()));
     }
     for n in 0..2 {
         if seed & (16 << n) != 0 {
             let name = format!("l{n}");
             let needs = clusters.iter().map(|name| (CDS, name.clone())).collect();
-            rows.push((
-                LDS,
-                name.clone(),
-                version(20 + n),
-                vec![(RDS, name.clone())],
-            ));
+            let mut listener = vec![(RDS, name.clone())];
+            listener.extend(secret(26 + n));
+            let content = format!("{}-{listener:?}", version(20 + n));
+            rows.push((LDS, name.clone(), content, listener));
             let content = format!("{}-{}-{salt}", version(24), clusters.join("+"));
             rows.push((RDS, name, content, needs));
         }
+    }
+    for (part, name) in (28..).zip(secrets) {
+        rows.push((SDS, name, format!("{}-{salt}", version(part)), Vec::new()));
     }
     let mut view = View::default();
     for (kind, name, version, needs) in rows {
@@ -92,11 +106,15 @@ fn wanted(view: &View) -> Content {
 
 /// Names that the present clusters or listeners refer to.
 fn referred(content: &Content, kind: ResourceType) -> Vec<String> {
-    let parents = if kind == EDS { CDS } else { LDS };
-    let needs = content[&parents].values().flat_map(|parent| &parent.needs);
-    let mut list: Vec<String> = needs.map(|(_, name)| name.clone()).collect();
-    list.dedup();
-    list
+    let parents = [CDS, LDS]
+        .into_iter()
+        .flat_map(|kind| content[&kind].values());
+    let needs = parents.flat_map(|parent| &parent.needs);
+    let list: BTreeSet<String> = needs
+        .filter(|(needed, _)| *needed == kind)
+        .map(|(_, name)| name.clone())
+        .collect();
+    list.into_iter().collect()
 }
 
 /// How the two variants differ for a client.
@@ -126,7 +144,7 @@ fn drop_orphans(content: &mut Content, kind: ResourceType) -> (Vec<String>, Vec<
 impl Speaks for Subscription {
     fn hello(content: &Content) -> Vec<Self::Request> {
         let requests = KINDS.into_iter().map(|kind| {
-            let list = if matches!(kind, EDS | RDS) {
+            let list = if NAMED.contains(&kind) {
                 referred(content, kind)
             } else {
                 Vec::new()
@@ -145,7 +163,7 @@ impl Speaks for Subscription {
 
     fn answer(content: &mut Content, response: &Response, refuse: bool) -> Vec<Self::Request> {
         let kind = ResourceType::from_type_url(&response.type_url).unwrap();
-        let before = [EDS, RDS].map(|kind| referred(content, kind));
+        let before = NAMED.map(|kind| referred(content, kind));
         let held = content.get_mut(&kind).unwrap();
         let mut text = String::new();
         for (name, resource) in &response.resources {
@@ -164,7 +182,7 @@ impl Speaks for Subscription {
             ack(response)
         };
         let mut requests = vec![reply];
-        for (kind, before) in [EDS, RDS].into_iter().zip(before) {
+        for (kind, before) in NAMED.into_iter().zip(before) {
             let (list, _) = drop_orphans(content, kind);
             let only = |left: &[String], right: &[String]| -> Vec<String> {
                 left.iter()
@@ -185,7 +203,7 @@ impl Speaks for Subscription {
     }
 
     fn again(content: &Content, kind: ResourceType) -> Option<Self::Request> {
-        let list = if matches!(kind, EDS | RDS) {
+        let list = if NAMED.contains(&kind) {
             referred(content, kind)
         } else {
             return None;
@@ -200,7 +218,7 @@ impl Speaks for Subscription {
 impl Speaks for SotwSubscription {
     fn hello(content: &Content) -> Vec<Self::Request> {
         let requests = KINDS.into_iter().map(|kind| DiscoveryRequest {
-            resource_names: if matches!(kind, EDS | RDS) {
+            resource_names: if NAMED.contains(&kind) {
                 referred(content, kind)
             } else {
                 Vec::new()
@@ -213,7 +231,7 @@ impl Speaks for SotwSubscription {
 
     fn answer(content: &mut Content, response: &Response, refuse: bool) -> Vec<Self::Request> {
         let kind = ResourceType::from_type_url(&response.type_url).unwrap();
-        let list = if matches!(kind, EDS | RDS) {
+        let list = if NAMED.contains(&kind) {
             referred(content, kind)
         } else {
             Vec::new()
@@ -224,7 +242,7 @@ impl Speaks for SotwSubscription {
             error_detail: refuse.then(|| error("no")),
             ..sotw(kind)
         };
-        let before = [EDS, RDS].map(|kind| referred(content, kind));
+        let before = NAMED.map(|kind| referred(content, kind));
         let held = content.get_mut(&kind).unwrap();
         if matches!(kind, CDS | LDS) {
             held.retain(|name, _| response.resources.iter().any(|(sent, _)| sent == name));
@@ -233,7 +251,7 @@ impl Speaks for SotwSubscription {
             held.extend(response.resources.iter().cloned());
         }
         let mut requests = vec![reply];
-        for (kind, before) in [EDS, RDS].into_iter().zip(before) {
+        for (kind, before) in NAMED.into_iter().zip(before) {
             let (list, _) = drop_orphans(content, kind);
             if list != before {
                 requests.push(DiscoveryRequest {

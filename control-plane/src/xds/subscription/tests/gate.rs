@@ -42,8 +42,8 @@ fn routes_wait_for_the_cluster_and_its_endpoints_and_the_old_cluster_for_the_rou
 #[test]
 fn sotw_clusters_keep_the_old_one_until_the_routes_moved() {
     let mut stream = open_sotw(&shop("1"));
-    let mut nonces = [const { String::new() }; 5];
-    let lists: [&[&str]; 5] = [&[], &[], &["api", "new"], &[], &["web"]];
+    let mut nonces = [const { String::new() }; ResourceType::ALL.len()];
+    let lists: [&[&str]; ResourceType::ALL.len()] = [&[], &[], &["api", "new"], &[], &[], &["web"]];
     let mut log = Vec::new();
     for revision in [1, 2] {
         if revision == 2 {

@@ -315,17 +315,17 @@ fn what_a_reconnecting_client_has_too_much_of_is_removed() {
 #[test]
 fn unknown_types_do_not_exist_but_do_not_end_the_stream() {
     let mut stream = open_delta(&shop("1"));
-    let url = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
-    let mut request = subscribe(CDS, &["cert"]);
+    let url = "type.googleapis.com/envoy.service.runtime.v3.Runtime";
+    let mut request = subscribe(CDS, &["layer"]);
     request.type_url = url.to_owned();
     say(&mut stream, &request);
     let responses = drain(&mut stream, 0);
     assert_eq!(
         (responses.len(), &responses[0].removed),
-        (1, &names(&["cert"]))
+        (1, &names(&["layer"]))
     );
     let mut stream = open_sotw(&shop("1"));
-    let mut request = ask(CDS, &["cert"], "");
+    let mut request = ask(CDS, &["layer"], "");
     request.type_url = url.to_owned();
     say(&mut stream, &request);
     assert_eq!(drain(&mut stream, 0).len(), 1);
