@@ -293,7 +293,7 @@ async fn listen(
         let detail = status.message().to_owned();
         with.audit.deny(reason, "report", peer.as_ref(), detail);
     };
-    check_name(peer.as_ref(), &proxy).inspect_err(|status| deny("node_id", status))?;
+    check_name(peer.as_ref(), &proxy, &with.clock).inspect_err(|status| deny("node_id", status))?;
     let owner = peer.as_ref().map_or_else(String::new, Peer::owner);
     let opened = with.fleet.open(&proxy, owner, ask.clone());
     let number = opened.inspect_err(|status| deny("node_id_in_use", status))?;

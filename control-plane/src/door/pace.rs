@@ -23,7 +23,13 @@ pub(super) struct Throttle {
     /// When all that was read would have been read at the rate.
     due: Instant,
     pause: Option<Pin<Box<Sleep>>>,
+    /// What was read since others had their turn.
+    turn: usize,
 }
+
+/// How much is read of a connection before others have their turn, in bytes:
+/// what can be thousands of frames, all of them answered without a pause.
+const TURN: usize = 64 << 10;
 
 impl Throttle {
     pub(super) fn new(pace: Pace) -> Self {
@@ -31,6 +37,7 @@ impl Throttle {
             pace,
             due: Instant::now(),
             pause: None,
+            turn: 0,
         }
     }
 
@@ -40,11 +47,17 @@ impl Throttle {
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
         }
+        if self.turn >= TURN {
+            self.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         Poll::Ready(())
     }
 
     /// Notes what was read.
     pub(super) fn note(&mut self, bytes: usize) {
+        self.turn += bytes;
         let rate = self.pace.rate.max(1);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let now = Instant::now();

@@ -6,6 +6,7 @@ use envoy_types::pb::envoy::config::core::v3::{self as core, node::UserAgentVers
 use envoy_types::pb::google::protobuf::value::Kind;
 use tonic::Status;
 
+use super::clock::Clock;
 use crate::entitle::{Naming, naming};
 use crate::peer::Peer;
 use crate::snapshot::NodeIdentity;
@@ -20,12 +21,20 @@ const IDENTITY_LIMIT: usize = 64 * 1024;
 /// everybody may call itself anything.
 ///
 /// # Errors
-/// It does not: what is claimed, what was shown, and what would do.
-pub(crate) fn check_name(peer: Option<&Peer>, node: &str) -> Result<(), Status> {
+/// It does not: what is claimed, what was shown, and what would do. Or it has
+/// ended, which the handshake did not see if the connection is older than that
+/// or resumes an older one.
+pub(crate) fn check_name(peer: Option<&Peer>, node: &str, clock: &Clock) -> Result<(), Status> {
     let identity = peer.and_then(|peer| peer.identity.as_deref());
     let Some(identity) = identity else {
         return Ok(());
     };
+    if identity.not_after < clock.wall_now().seconds {
+        return Err(Status::unauthenticated(format!(
+            "the certificate {:?} has ended: connect again with a new one",
+            identity.label()
+        )));
+    }
     match naming(identity, node) {
         Naming::Proven | Naming::Shared => Ok(()),
         Naming::Other => Err(Status::permission_denied(format!(

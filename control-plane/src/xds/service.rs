@@ -127,12 +127,19 @@ impl Ads {
             let shutdown = shared.shutdown.clone();
             let peer = link.as_ref().map(|link| link.peer.clone());
             let status = run::<V>(request.into_inner(), outlet, shared, peer).await;
+            // Who it is was settled with the connection.
+            let useless = status.code() == Code::Unauthenticated;
             // Nobody listens if the client is gone.
             let _ = end.send(status);
             let parting = timeout(PARTING, gone.cancelled());
             let parted = shutdown.run_until_cancelled(parting).await;
-            if let (Some(Err(_)), Some(link)) = (parted, link) {
+            let unread = matches!(parted, Some(Err(_)));
+            if unread {
                 metrics.security.note_ended("unread");
+            }
+            if let Some(link) = link
+                && (unread || useless)
+            {
                 link.hangup.cancel();
             }
         });

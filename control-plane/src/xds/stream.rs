@@ -125,7 +125,7 @@ impl<'a, V: Variant> Session<'a, V> {
         peer: Option<Peer>,
         shared: &'a mut Shared,
     ) -> Result<Self, Status> {
-        if let Err(status) = check_name(peer.as_ref(), &identity.id) {
+        if let Err(status) = check_name(peer.as_ref(), &identity.id, &shared.clock) {
             let detail = status.message().to_owned();
             shared
                 .audit

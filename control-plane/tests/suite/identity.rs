@@ -199,3 +199,35 @@ async fn a_certificate_has_its_share_of_streams() {
         .await;
     plane.stop().await;
 }
+
+#[tokio::test]
+async fn a_certificate_that_has_ended_opens_no_stream_on_an_open_connection() {
+    let plane = Plane::secure(true).await;
+    let uris = ["spiffe://plane.test/proxy/p1"];
+    let own = plane.authority.sign_until(&uris, &[], Some(5));
+    let tls = plane.authority.client(Some(&own));
+    let channel = channel(plane.addresses.xds, Some(tls)).await.unwrap();
+    let first = hello("p1", "", ResourceType::Cluster);
+    let open = async || Stream::open(channel.clone(), first.clone()).await;
+    let mut before = open().await.unwrap();
+    before.next().await.unwrap();
+    let refused = async {
+        loop {
+            // The connection is cut off after the first refusal.
+            match open().await {
+                Ok(mut stream) => {
+                    if let Err(status) = stream.next().await {
+                        return status;
+                    }
+                }
+                Err(status) => return status,
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    let refused = tokio::time::timeout(PATIENCE, refused).await.unwrap();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    // The stream that was open ends with the connection.
+    assert!(before.next().await.is_err());
+    plane.stop().await;
+}

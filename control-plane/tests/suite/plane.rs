@@ -68,11 +68,21 @@ impl Authority {
     }
 
     pub(crate) fn sign(&self, uris: &[&str], dns: &[&str]) -> Pem {
+        self.sign_until(uris, dns, None)
+    }
+
+    /// Signs a certificate that ends in so many seconds.
+    pub(crate) fn sign_until(&self, uris: &[&str], dns: &[&str], ends: Option<i64>) -> Pem {
         let names: Vec<String> = dns.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         for uri in uris {
             let uri = SanType::URI((*uri).try_into().unwrap());
             params.subject_alt_names.push(uri);
+        }
+        if let Some(seconds) = ends {
+            let end = jiff::Timestamp::now().as_second() + seconds;
+            params.not_after =
+                rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(end.try_into().unwrap());
         }
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
