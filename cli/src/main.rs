@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 mod access;
 mod apply;
@@ -183,12 +184,18 @@ fn run(command: Command, terminal: &mut Terminal) -> Result<Verdict, Failure> {
         Command::Config(args) => config::run(&args, terminal),
         Command::Completion(args) => completion::run(&args, Cli::command(), terminal),
         Command::Pki(args) => pki::run(&args, terminal),
-        other => tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::Failed(format!("cannot start: {error}")))?
-            .block_on(ask(other, terminal)),
+        // Many streams and handshakes at once; everything else waits for one
+        // thing at a time.
+        serving @ Command::ControlPlane(_) => {
+            start(&mut Builder::new_multi_thread())?.block_on(ask(serving, terminal))
+        }
+        other => start(&mut Builder::new_current_thread())?.block_on(ask(other, terminal)),
     }
+}
+
+fn start(builder: &mut Builder) -> Result<Runtime, Failure> {
+    let runtime = builder.enable_all().build();
+    runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))
 }
 
 /// Runs a verb that talks to somebody.

@@ -12,7 +12,7 @@ use evenkeel_shared::tls::{
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, date_time_ymd,
+    KeyUsagePurpose, PKCS_RSA_SHA256, SanType, date_time_ymd,
 };
 use rustls::{ClientConfig, ServerConfig};
 
@@ -33,6 +33,8 @@ pub struct Subject<'a> {
     pub uris: &'a [&'a str],
     /// Whether its time is over.
     pub expired: bool,
+    /// Whether its key is RSA instead of ECDSA.
+    pub rsa: bool,
 }
 
 /// A certificate with its key, PEM.
@@ -83,7 +85,11 @@ impl Authority {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2021, 1, 1);
         }
-        let key = KeyPair::generate()?;
+        let key = if subject.rsa {
+            KeyPair::generate_for(&PKCS_RSA_SHA256)?
+        } else {
+            KeyPair::generate()?
+        };
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Issued {
             certificate: certificate.pem(),

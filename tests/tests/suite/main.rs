@@ -12,6 +12,7 @@ mod convergence;
 mod crash;
 mod faults;
 mod main_job;
+mod secure;
 mod status;
 mod telemetry;
 
