@@ -17,6 +17,9 @@
 //! * Of any other request nothing of the kind reaches routes, limits or
 //!   upstreams: `X-Forwarded-For`, `-Proto` and `-Host` are written anew; the
 //!   rest of `X-Forwarded-*`, `Forwarded` and `X-Real-IP` is taken away.
+//! * Names that only look like these, with `_` for `-`, are always taken away:
+//!   nobody honest writes them, and some upstreams read them as the same.
+//! * The same holds of all of them in trailers.
 //! * `X-Forwarded-Client-Cert` is never believed. It is what this proxy itself
 //!   verified, or it is not there.
 
@@ -46,7 +49,19 @@ pub fn believed_hops(trusted_hops: u32, trusted_addresses: &[IpNet], peer: IpAdd
 /// Whether a field of this name (in lower case) says where a request came from,
 /// and is taken away if it is not believed.
 pub fn is_forwarding(name: &str) -> bool {
-    name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip")
+    const REAL_IP: &str = "x-real-ip";
+
+    begins_like(name, "x-forwarded-")
+        || name == "forwarded"
+        || (name.len() == REAL_IP.len() && begins_like(name, REAL_IP))
+}
+
+/// Whether a name begins with another, or with what is the same to gateways that
+/// make variables of fields (CGI, WSGI): to them `x_forwarded_for` is
+/// `x-forwarded-for`.
+fn begins_like(name: &str, beginning: &str) -> bool {
+    let alike = |(one, two): (u8, u8)| one == two || (one == b'_' && two == b'-');
+    name.len() >= beginning.len() && name.bytes().zip(beginning.bytes()).all(alike)
 }
 
 /// Value of `X-Forwarded-Client-Cert` for a client's certificate, in Envoy's

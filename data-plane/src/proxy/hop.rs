@@ -44,12 +44,12 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes away what says where a request came from: a client's certificate in any
-/// case, everything else unless it is `believed`.
+/// Takes away what says where a request came from: a client's certificate and
+/// names with `_` for `-` in any case, everything else unless it is `believed`.
 pub(super) fn strip_forwarding(headers: &mut HeaderMap, believed: bool) {
     let foreign = |name: &&HeaderName| {
         let name = name.as_str();
-        (!believed && is_forwarding(name)) || name == CLIENT_CERT
+        is_forwarding(name) && (!believed || name == CLIENT_CERT || name.contains('_'))
     };
     let foreign: Vec<HeaderName> = headers.keys().filter(foreign).cloned().collect();
     for name in foreign {
@@ -130,6 +130,25 @@ mod tests {
         strip_forwarding(&mut fields, true);
         assert_eq!(fields.len(), all.len() - 1);
         assert!(!fields.contains_key(CLIENT_CERT));
+    }
+
+    #[test]
+    fn what_upstreams_may_take_for_a_forwarding_field_never_passes() {
+        let all = [
+            ("x_forwarded_for", "6.6.6.6"),
+            ("x-forwarded_for", "6.6.6.6"),
+            ("x_forwarded_client_cert", "Hash=0"),
+            ("x_real_ip", "6.6.6.6"),
+            ("x_real_ip_seen", "kept"),
+            ("x_forward", "kept"),
+        ];
+        for believed in [false, true] {
+            let mut fields = headers(&all);
+            strip_forwarding(&mut fields, believed);
+            let mut left: Vec<_> = fields.keys().map(HeaderName::as_str).collect();
+            left.sort_unstable();
+            assert_eq!(left, ["x_forward", "x_real_ip_seen"]);
+        }
     }
 
     #[test]
