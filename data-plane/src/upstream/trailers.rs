@@ -8,6 +8,7 @@ use http::header::{
 };
 use http_body::Frame;
 
+use crate::filter::forwarded::is_forwarding;
 use crate::filter::hop::is_hop_by_hop;
 
 /// Framing, routing and authentication were decided without them (RFC 9110,
@@ -27,12 +28,15 @@ fn strip(trailers: &mut HeaderMap) {
     for name in REFUSED {
         trailers.remove(name);
     }
-    let hops: Vec<HeaderName> = trailers
+    // Some upstreams put trailers among the fields of the head, where what they
+    // say of the client would stand beside what this proxy says.
+    let foreign = |name: &str| is_hop_by_hop(name) || is_forwarding(name);
+    let foreign: Vec<HeaderName> = trailers
         .keys()
-        .filter(|name| is_hop_by_hop(name.as_str()))
+        .filter(|name| foreign(name.as_str()))
         .cloned()
         .collect();
-    for name in hops {
+    for name in foreign {
         trailers.remove(name);
     }
 }
@@ -63,5 +67,25 @@ mod tests {
             .collect();
         strip(&mut trailers);
         assert_eq!(trailers.keys().collect::<Vec<_>>(), [&sum]);
+    }
+
+    #[test]
+    fn trailers_do_not_say_where_a_request_came_from() {
+        let names = [
+            "x-forwarded-for",
+            "x-forwarded-client-cert",
+            "forwarded",
+            "x-real-ip",
+            "x_forwarded_for",
+        ];
+        let mut trailers: HeaderMap = names
+            .map(|name| {
+                let name = HeaderName::from_static(name);
+                (name, HeaderValue::from_static("6.6.6.6"))
+            })
+            .into_iter()
+            .collect();
+        strip(&mut trailers);
+        assert!(trailers.is_empty(), "{trailers:?}");
     }
 }

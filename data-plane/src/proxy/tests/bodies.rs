@@ -95,8 +95,8 @@ async fn trailers_pass_in_both_directions() {
     client
         .write(
             "POST / HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: te\r\n\
-            trailer: x-sum, cookie\r\ntransfer-encoding: chunked\r\n\r\n\
-            1\r\na\r\n0\r\nx-sum: 7\r\ncookie: a\r\n\r\n",
+            trailer: x-sum, cookie, x-forwarded-for\r\ntransfer-encoding: chunked\r\n\r\n\
+            1\r\na\r\n0\r\nx-sum: 7\r\ncookie: a\r\nx-forwarded-for: 6.6.6.6\r\n\r\n",
         )
         .await;
     let head = client.head().await;
@@ -107,6 +107,7 @@ async fn trailers_pass_in_both_directions() {
     let seen = soon(told.recv()).await.unwrap();
     assert!(seen.contains("x-sum: 7"), "{seen}");
     assert!(!seen.contains("cookie: a"), "{seen}");
+    assert!(!seen.contains("6.6.6.6"), "{seen}");
 }
 
 #[tokio::test]
