@@ -37,7 +37,8 @@ pub type Ready<T> = Result<Arc<T>, Arc<str>>;
 /// TLS between clients and a listener.
 pub struct FrontTls {
     current: ArcSwap<Ready<ServerConfig>>,
-    /// How long a handshake may take; `None` is for ever.
+    /// How long a handshake may take; `None` is as long as a connection may be
+    /// idle.
     pub handshake_timeout: Option<Duration>,
 }
 

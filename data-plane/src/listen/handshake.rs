@@ -68,13 +68,14 @@ impl Failure {
     }
 }
 
-/// Shakes hands with a client, in time. `None` if that failed, which is counted.
+/// Shakes hands with a client, within a limit. `None` if that failed, which is
+/// counted.
 pub(super) async fn shake(
     tls: &FrontTls,
     stream: TcpStream,
-    counts: &Handshakes,
+    (limit, counts): (Option<Duration>, &Handshakes),
 ) -> Option<(Box<TlsStream<TcpStream>>, Secured)> {
-    let shaken = super::opening::within(tls.handshake_timeout, begin(tls, stream)).await;
+    let shaken = super::opening::within(limit, begin(tls, stream)).await;
     let failure = match shaken.unwrap_or_else(|| Err(Failure::because("timeout"))) {
         Ok((stream, secured)) => {
             let kind = stream.get_ref().1.handshake_kind();

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use evenkeel_shared::ir::Timeouts;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -88,7 +89,8 @@ async fn begin(
     announced: bool,
 ) -> Option<Opened> {
     if announced {
-        let limit = listener.spec.timeouts.header;
+        let Timeouts { header, idle, .. } = listener.spec.timeouts;
+        let limit = header.or(idle);
         let said = within(limit, read_header(&mut stream)).await;
         let Some(Ok(source)) = said else {
             let probe = matches!(said, Some(Err(Unreadable::Nothing)));
@@ -109,7 +111,9 @@ async fn begin(
             secured: None,
         });
     };
-    let (stream, secured) = handshake::shake(tls, stream, &counts.handshakes).await?;
+    // Who vanishes meanwhile must not hold a connection for ever.
+    let limit = tls.handshake_timeout.or(listener.spec.timeouts.idle);
+    let (stream, secured) = handshake::shake(tls, stream, (limit, &counts.handshakes)).await?;
     Some(Opened {
         transport: Transport::Tls(stream),
         peer,

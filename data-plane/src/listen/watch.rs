@@ -149,10 +149,11 @@ impl Watch {
         if let Some(since) = self.head_since.get() {
             return at(since, timeouts.header, Expiry::Header);
         }
-        // A connection that never said anything is held to the time of a header.
+        // A connection that never said anything is held to the time of a header, if
+        // there is one.
         let fresh = self.requests.get() == 0;
         let time = if fresh {
-            timeouts.header
+            timeouts.header.or(timeouts.idle)
         } else {
             timeouts.idle
         };

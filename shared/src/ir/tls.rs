@@ -19,7 +19,8 @@ pub struct DownstreamTls {
     pub min_version: TlsVersion,
     /// What is asked of clients; `None` is nothing.
     pub clients: Option<ClientVerification>,
-    /// How long a handshake may take; `None` is for ever.
+    /// How long a handshake may take; `None` is as long as a connection may be
+    /// idle.
     #[serde(with = "optional_duration_text")]
     pub handshake_timeout: Option<Duration>,
 }

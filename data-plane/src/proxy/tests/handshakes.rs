@@ -301,6 +301,20 @@ async fn a_handshake_that_does_not_go_on_is_ended() {
 }
 
 #[tokio::test]
+async fn a_handshake_without_a_limit_is_held_to_the_idle_time() {
+    let authority = Authority::new();
+    let settings = authority.server(&["shop.test"]).build().unwrap();
+    let mut plan = Plan::to(&[]);
+    plan.tls = Some(front(Ok(settings), None));
+    plan.listener.timeouts.header = None;
+    plan.listener.timeouts.idle = Some(Duration::from_millis(150));
+    let proxy = plan.start();
+    let mut silent = proxy.client().await;
+    assert_eq!(silent.rest().await.0, "");
+    until(|| proxy.refused("timeout") == 1).await;
+}
+
+#[tokio::test]
 async fn what_is_not_tls_gets_nothing_but_the_close() {
     let authority = Authority::new();
     let plan = Plan::to(&[]).secured(authority.server(&["shop.test"]));
