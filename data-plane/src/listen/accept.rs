@@ -55,11 +55,13 @@ impl Listening {
         socket: std::net::TcpListener,
     ) -> io::Result<Self> {
         let socket = TcpListener::from_std(socket)?;
+        let bound = socket.local_addr()?;
         let (phase, watched) = watch::channel(Phase::Serving);
         let connections = TaskTracker::new();
         let acceptor = Acceptor {
             worker,
             name,
+            bound,
             phase: watched,
             connections: connections.clone(),
             latest: OnceCell::new(),
@@ -110,6 +112,8 @@ impl Listening {
 struct Acceptor {
     worker: Rc<Worker>,
     name: ListenerName,
+    /// What the socket is bound to.
+    bound: SocketAddr,
     phase: watch::Receiver<Phase>,
     connections: TaskTracker,
     latest: OnceCell<Latest>,
@@ -184,7 +188,7 @@ impl Acceptor {
         let served = connection::serve(
             Rc::clone(&self.worker),
             (Arc::clone(front), latest.clone()),
-            (stream, peer),
+            (stream, peer, self.bound),
             self.phase.clone(),
         );
         let worker = Rc::clone(&self.worker);

@@ -91,14 +91,24 @@ impl Latest {
     }
 }
 
+/// Where a connection reached us. The system is asked only if the address that
+/// its socket was `bound` to leaves that open.
+fn local(stream: &TcpStream, bound: SocketAddr) -> SocketAddr {
+    if bound.ip().is_unspecified() {
+        stream.local_addr().unwrap_or(bound)
+    } else {
+        bound
+    }
+}
+
 /// Serves a connection to its end.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     (listener, latest): (Arc<Front>, Latest),
-    (stream, peer): (TcpStream, SocketAddr),
+    (stream, peer, bound): (TcpStream, SocketAddr, SocketAddr),
     mut phase: watch::Receiver<Phase>,
 ) {
-    let local = stream.local_addr().unwrap_or(listener.spec.address);
+    let local = local(&stream, bound);
     let counts = listener.counts.of(worker.index);
     let Some(opened) = opening::open(&listener, counts, (stream, peer), &phase).await else {
         return;
@@ -146,5 +156,24 @@ pub(crate) async fn serve(
         http2::serve(conn, io, alarm, phase).await;
     } else {
         http1::serve(conn, io, alarm, phase).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_address_reached_is_known_whatever_the_socket_is_bound_to() {
+        for address in ["127.0.0.1:0", "0.0.0.0:0"] {
+            let socket = TcpListener::bind(address).await.unwrap();
+            let bound = socket.local_addr().unwrap();
+            let reached = SocketAddr::from(([127, 0, 0, 1], bound.port()));
+            let _client = TcpStream::connect(reached).await.unwrap();
+            let (stream, _) = socket.accept().await.unwrap();
+            assert_eq!(local(&stream, bound), reached);
+        }
     }
 }
