@@ -225,22 +225,24 @@ impl Item {
     /// Reads a place for the first time since it says `content`. What was good
     /// there stays if the new is not.
     fn begin(place: &Place, content: Option<SecretContent>, old: Option<Self>) -> Self {
-        let Some(content) = content else {
-            return Self {
-                content: None,
-                stamps: Stamps::default(),
-                good: None,
-                error: Some(unknown(place)),
-            };
-        };
-        let stamps = Stamps::take(&content);
-        let read = load::read(&content);
         let mut item = Self {
-            content: Some(content),
-            stamps,
+            content,
+            stamps: Stamps::default(),
             good: old.and_then(|old| old.good),
             error: None,
         };
+        let Some(content) = &item.content else {
+            // Taken back while it is named: whoever does so by mistake, as one who
+            // lost it, does not take the listener down.
+            let reason = unknown(place);
+            if item.good.is_some() {
+                warn!(%reason, last_good_stays = true, "certificate missing");
+            }
+            item.error = Some(reason);
+            return item;
+        };
+        item.stamps = Stamps::take(content);
+        let read = load::read(content);
         item.take(place, read);
         item
     }

@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -181,6 +182,43 @@ fn a_missing_secret_refuses_with_its_name_until_it_comes() {
 }
 
 #[test]
+fn a_secret_that_is_taken_back_stays_with_those_who_still_name_it() {
+    let mut bench = Bench::default();
+    let authority = Authority::new();
+    let old = inline_pair("web", &authority.pair("old.test"));
+    let new = inline_pair("web", &authority.pair("new.test"));
+    let front = bench.front(downstream(vec![secret("web")]), &[&old]);
+    bench.front(downstream(vec![secret("web")]), &[]);
+    assert_eq!(name_shown(&front).unwrap(), "old.test");
+    assert!(bench.error().unwrap().contains("is missing"));
+    bench.front(downstream(vec![secret("web")]), &[&new]);
+    assert_eq!(name_shown(&front).unwrap(), "new.test");
+    assert_eq!(bench.error(), None);
+    // Nobody names it any more: it is not there for the next who does.
+    bench.install(plan(&[]));
+    let front = bench.front(downstream(vec![secret("web")]), &[]);
+    assert!(name_shown(&front).is_err());
+}
+
+#[test]
+fn settings_that_were_exchanged_are_freed() {
+    let mut bench = Bench::default();
+    let authority = Authority::new();
+    let mut gone = Vec::new();
+    for _ in 0..20 {
+        let pair = inline_pair("web", &authority.pair("shop.test"));
+        let front = bench.front(downstream(vec![secret("web")]), &[&pair]);
+        assert_eq!(name_shown(&front).unwrap(), "shop.test");
+        gone.push(Arc::downgrade(&front.settings().unwrap()));
+    }
+    let left = gone.iter().filter(|old| old.strong_count() > 0).count();
+    assert_eq!(left, 1);
+    bench.install(plan(&[]));
+    let left = gone.iter().filter(|old| old.strong_count() > 0).count();
+    assert_eq!(left, 0);
+}
+
+#[test]
 fn a_secret_that_changes_is_shown_by_those_who_use_it() {
     let mut bench = Bench::default();
     let authority = Authority::new();
@@ -231,6 +269,43 @@ fn files_that_are_exchanged_one_after_the_other_are_taken_once_they_match() {
     exchange(&paths.1, &key);
     bench.secrets.poll();
     assert_eq!(name_shown(&front).unwrap(), "new.test");
+    assert_eq!(bench.error(), None);
+}
+
+/// As Kubernetes has it: the files are links into `..data`, which is a link to a
+/// directory that is exchanged for another.
+#[test]
+fn files_behind_a_link_that_is_exchanged_are_taken_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let authority = Authority::new();
+    let publish = |version: &str, name: &str| {
+        fs::create_dir(at(version)).unwrap();
+        write(&at(version), &authority.pair(name));
+        symlink(version, at("..data.new")).unwrap();
+        fs::rename(at("..data.new"), at("..data")).unwrap();
+    };
+    publish("..1", "old.test");
+    let paths = ["web.pem", "web.key"].map(|name| {
+        symlink(PathBuf::from("..data").join(name), at(name)).unwrap();
+        at(name)
+    });
+    let paths: (PathBuf, PathBuf) = paths.into();
+    let mut bench = Bench::default();
+    let front = bench.front(downstream(vec![files(&paths)]), &[]);
+    assert_eq!(name_shown(&front).unwrap(), "old.test");
+    publish("..2", "new.test");
+    fs::remove_dir_all(at("..1")).unwrap();
+    bench.secrets.poll();
+    assert_eq!(name_shown(&front).unwrap(), "new.test");
+    // The link leads nowhere for a while.
+    fs::remove_file(at("..data")).unwrap();
+    bench.secrets.poll();
+    assert_eq!(name_shown(&front).unwrap(), "new.test");
+    assert!(bench.error().is_some());
+    publish("..3", "newest.test");
+    bench.secrets.poll();
+    assert_eq!(name_shown(&front).unwrap(), "newest.test");
     assert_eq!(bench.error(), None);
 }
 
