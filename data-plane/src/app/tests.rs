@@ -10,7 +10,7 @@ use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
-use evenkeel_shared::tls::{ALPN_HTTP2, ClientRules, NameRules, Pair, ServerSettings, Trust};
+use evenkeel_shared::tls::{ALPN_HTTP2, ClientRules, NameRules, ServerSettings};
 use evenkeel_shared::xds::{Resource, ResourceType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -106,9 +106,9 @@ async fn control_plane() -> (SocketAddr, mpsc::Receiver<Conversation>) {
 async fn secured(control_plane: SocketAddr, authority: &Authority) -> SocketAddr {
     let shown = authority.pair("127.0.0.1");
     let settings = ServerSettings {
-        certificates: vec![Pair::read(shown.chain.as_bytes(), shown.key.as_bytes()).unwrap()],
+        certificates: vec![shown.read()],
         clients: Some(ClientRules {
-            trust: Trust::read(authority.pem.as_bytes(), None).unwrap(),
+            trust: authority.trust(),
             required: true,
             names: NameRules::build(&[]).unwrap(),
         }),

@@ -8,6 +8,7 @@ use evenkeel_shared::ir::{
     ServerVerification, TlsVersion, TrustRef, TrustSource, UpstreamTls,
 };
 use evenkeel_shared::secret::SecretBytes;
+use evenkeel_shared::tls::{Pair, Trust};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 /// Signs certificates.
@@ -50,12 +51,17 @@ impl Authority {
     /// Valid for so long from now on.
     pub(crate) fn pair_for(&self, name: &str, time: Duration) -> Pem {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap();
-        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(now) + time;
+        last(&mut params, time);
         self.signed(&params)
     }
 
-    fn signed(&self, params: &CertificateParams) -> Pem {
+    /// As it trusts itself.
+    pub(crate) fn trust(&self) -> Trust {
+        Trust::read(self.pem.as_bytes(), None).unwrap()
+    }
+
+    /// With a key of its own.
+    pub(crate) fn signed(&self, params: &CertificateParams) -> Pem {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Pem {
@@ -63,6 +69,18 @@ impl Authority {
             key: key.serialize_pem(),
         }
     }
+}
+
+impl Pem {
+    pub(crate) fn read(&self) -> Pair {
+        Pair::read(self.chain.as_bytes(), self.key.as_bytes()).unwrap()
+    }
+}
+
+/// Makes a certificate end so long from now on.
+pub(crate) fn last(params: &mut CertificateParams, time: Duration) {
+    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap();
+    params.not_after = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(now) + time;
 }
 
 /// Writes a pair as `web.pem` and `web.key`.

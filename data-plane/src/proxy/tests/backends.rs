@@ -11,7 +11,7 @@ use evenkeel_shared::tls::{
     ALPN_HTTP1, ALPN_HTTP2, ClientRules, ClientSettings, NameRules, Pair, ServerRules,
     ServerSettings, Trust,
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, HandshakeKind, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,38 +24,27 @@ use crate::outcome::TlsFailure;
 use crate::route::{Table, Weighted};
 use crate::runtime::snapshot::{Listener, Route, Snapshot};
 use crate::telemetry::counters::Sharded;
-use crate::tls::BackTls;
+use crate::tls::{BackTls, sample};
 use crate::upstream::cluster::Cluster;
 
 /// The name that endpoints carry.
 pub(super) const NAME: &str = "shop.test";
 
 /// Signs certificates.
-pub(super) struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
+pub(super) struct Authority(sample::Authority);
 
 impl Authority {
     pub(super) fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let certificate = params.self_signed(&key).unwrap();
-        Self {
-            pem: certificate.pem(),
-            issuer: Issuer::new(params, key),
-        }
+        Self(sample::Authority::new())
     }
 
     /// Its certificate.
     pub(super) fn pem(&self) -> &str {
-        &self.pem
+        &self.0.pem
     }
 
     pub(super) fn trust(&self) -> Trust {
-        Trust::read(self.pem.as_bytes(), None).unwrap()
+        self.0.trust()
     }
 
     pub(super) fn pair(&self, name: &str) -> Pair {
@@ -67,9 +56,7 @@ impl Authority {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = rcgen::date_time_ymd(from, 1, 1);
         params.not_after = rcgen::date_time_ymd(until, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        read(&certificate.pem(), &key)
+        self.0.signed(&params).read()
     }
 
     /// What an endpoint with a certificate of this authority shows and asks.
@@ -113,15 +100,15 @@ impl Authority {
     }
 }
 
-fn read(chain: &str, key: &KeyPair) -> Pair {
-    Pair::read(chain.as_bytes(), key.serialize_pem().as_bytes()).unwrap()
-}
-
 /// Signed by nobody but itself.
 pub(super) fn self_signed() -> Pair {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
-    read(&params.self_signed(&key).unwrap().pem(), &key)
+    let pem = sample::Pem {
+        chain: params.self_signed(&key).unwrap().pem(),
+        key: key.serialize_pem(),
+    };
+    pem.read()
 }
 
 /// What an endpoint with this certificate shows.

@@ -9,7 +9,7 @@ use evenkeel_shared::tls::{
     ALPN_HTTP1, ALPN_HTTP2, ClientRules, ClientSettings, NameRules, Pair, ServerRules,
     ServerSettings, Trust,
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{CertificateParams, SanType};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use tokio::net::TcpStream;
@@ -18,32 +18,21 @@ use tokio_rustls::client::TlsStream;
 
 use super::support::{LONG, Peer, Plan, Proxy, soon};
 use crate::telemetry::handshakes::{REASONS, VERSIONS};
-use crate::tls::FrontTls;
+use crate::tls::{FrontTls, sample};
 
 /// A client behind its handshake.
 pub(super) type Client = Peer<TlsStream<TcpStream>>;
 
 /// A private authority.
-pub(super) struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
+pub(super) struct Authority(sample::Authority);
 
 impl Authority {
     pub(super) fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let certificate = params.self_signed(&key).unwrap();
-        Self {
-            pem: certificate.pem(),
-            issuer: Issuer::new(params, key),
-        }
+        Self(sample::Authority::new())
     }
 
     pub(super) fn trust(&self) -> Trust {
-        Trust::read(self.pem.as_bytes(), None).unwrap()
+        self.0.trust()
     }
 
     pub(super) fn pair(&self, dns: &[&str], uris: &[&str]) -> Pair {
@@ -53,9 +42,7 @@ impl Authority {
             .iter()
             .map(|uri| SanType::URI((*uri).try_into().unwrap()));
         params.subject_alt_names.extend(uris);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Pair::read(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap()
+        self.0.signed(&params).read()
     }
 
     /// Shows these certificates, and asks clients for nothing.

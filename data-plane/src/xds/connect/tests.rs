@@ -47,8 +47,8 @@ impl Bench {
     /// The settings of a control plane that asks for certificates of the
     /// authority.
     fn server(&self, shown: &Pem, asks: bool) -> Arc<ServerConfig> {
-        let pair = Pair::read(shown.chain.as_bytes(), shown.key.as_bytes()).unwrap();
-        let trust = Trust::read(self.authority.pem.as_bytes(), None).unwrap();
+        let pair = shown.read();
+        let trust = self.authority.trust();
         let settings = ServerSettings {
             certificates: vec![pair],
             clients: asks.then(|| ClientRules {
@@ -183,7 +183,7 @@ async fn a_certificate_that_ends_is_exchanged_for_a_new_one_and_not_for_itself()
 #[test]
 fn another_certificate_is_looked_for_in_the_last_minute_only() {
     let pem = Authority::new().pair("edge-1");
-    let pair = Pair::read(pem.chain.as_bytes(), pem.key.as_bytes()).unwrap();
+    let pair = pem.read();
     let shown = pair.identity;
     let looks = |left: i64| next_look(&shown, shown.not_after - left);
     assert_eq!(looks(86_400), (Duration::from_mins(1), false));
