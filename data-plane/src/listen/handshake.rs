@@ -148,7 +148,14 @@ fn secured(session: &ServerConnection) -> Result<Secured, Failure> {
     let shown = session.peer_certificates().and_then(<[_]>::first);
     let bad = || Failure::because("bad_certificate");
     let client = match shown.map(Identity::read) {
-        Some(identity) => Some(known(&identity.map_err(|_| bad())?).ok_or_else(bad)?),
+        Some(identity) => {
+            let identity = identity.map_err(|_| bad())?;
+            // Nobody looks at the certificate again when a session is resumed.
+            if identity.not_after < jiff::Timestamp::now().as_second() {
+                return Err(Failure::because("expired"));
+            }
+            Some(known(&identity).ok_or_else(bad)?)
+        }
         None => None,
     };
     Ok(Secured {

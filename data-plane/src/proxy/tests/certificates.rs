@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_shared::ir::AccessLog;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -44,6 +45,30 @@ async fn a_second_handshake_is_resumed_with_what_was_known() {
         assert!(seen.contains("URI=spiffe://shop/cart"), "{seen}");
     }
     assert_eq!(proxy.shaken("TLSv1.3"), (1, 2));
+}
+
+#[tokio::test]
+async fn a_session_does_not_outlive_the_certificate_of_its_client() {
+    let authority = Authority::new();
+    let backend = Backend::answering(OK).await;
+    let proxy = Plan::to(&[backend.address])
+        .secured(authority.asking(true))
+        .start();
+    let cart = authority.pair_for("spiffe://shop/cart", Duration::from_secs(3));
+    let config = Arc::new(authority.client(&[], Some(cart)));
+    let limit = Instant::now() + LONG;
+    // Each connection brings the ticket for the next.
+    while proxy.refused("expired") == 0 {
+        assert!(Instant::now() < limit);
+        let mut client = proxy.secure_client(Arc::clone(&config)).await;
+        let _ = client.stream.write_all(GET.as_bytes()).await;
+        // Nothing comes from who is refused.
+        let _ = soon(client.stream.read(&mut [0; 1024])).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (full, resumed) = proxy.shaken("TLSv1.3");
+    assert_eq!(full, 1);
+    assert!(resumed > 0);
 }
 
 /// An endpoint that answers, and tells each message.
@@ -128,7 +153,6 @@ async fn clients_without_a_good_certificate_are_refused_by_reason() {
         let error = match shake(stream, config, "shop.test").await {
             Err(error) => error,
             Ok(mut client) => {
-                use tokio::io::{AsyncReadExt, AsyncWriteExt};
                 let _ = client.stream.write_all(GET.as_bytes()).await;
                 let mut buffer = [0; 64];
                 soon(client.stream.read(&mut buffer)).await.unwrap_err()

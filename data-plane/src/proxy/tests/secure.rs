@@ -45,6 +45,14 @@ impl Authority {
         self.0.signed(&params).read()
     }
 
+    /// Carries a URI, and is valid for so long from now on.
+    pub(super) fn pair_for(&self, uri: &str, time: Duration) -> Pair {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+        sample::last(&mut params, time);
+        self.0.signed(&params).read()
+    }
+
     /// Shows these certificates, and asks clients for nothing.
     pub(super) fn server(&self, names: &[&str]) -> ServerSettings {
         ServerSettings {
