@@ -149,7 +149,9 @@ async fn a_dead_http2_connection_is_noticed_while_it_is_used() {
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     let took = proxy.shared.clock.now().since(begun);
     assert!(took >= Duration::from_millis(150));
-    // The next one does not share its fate.
+    // The next one does not share its fate. On a busy machine, a connection may
+    // be dead before a request is sent on it, and the request goes elsewhere.
+    let before = hole.connections();
     proxy.ask(GET).await;
-    assert_eq!(hole.connections(), 2);
+    assert!(hole.connections() > before);
 }
