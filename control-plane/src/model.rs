@@ -32,7 +32,7 @@ use evenkeel_shared::proto::v1::resource::Spec;
 
 pub use cluster::{Cluster, Source};
 pub use effective::effective;
-pub use links::references;
+pub use links::{named, references};
 pub use listener::Listener;
 pub use proxy_group::{ProxyGroup, Selector};
 pub use route::{Route, Rule};

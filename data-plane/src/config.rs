@@ -166,11 +166,9 @@ impl ProxyArgs {
     /// # Errors
     /// All that does not fit together, for the user.
     pub fn dialer(&self) -> Result<Dialer, String> {
-        let faults: Vec<String> = self
-            .control_plane
-            .iter()
-            .filter_map(|uri| self.fault_of(uri))
-            .collect();
+        let faults = self.control_plane.iter();
+        let faults = faults.filter_map(|uri| self.fault_of(uri));
+        let faults: Vec<String> = faults.chain(self.unused()).collect();
         if !faults.is_empty() {
             return Err(faults.join("\n"));
         }
@@ -190,6 +188,32 @@ impl ProxyArgs {
     pub fn check_admin_token(&self) -> Result<(), String> {
         let file = self.admin_token_file.as_deref();
         file.map_or(Ok(()), |file| read_token(file).map(drop))
+    }
+
+    /// Flags that are meant to protect the connection, if none would be: whoever
+    /// gives them takes it for protected.
+    fn unused(&self) -> Option<String> {
+        let is_secure = |uri: &Uri| uri.scheme_str() == Some("https");
+        if self.control_plane.iter().any(is_secure) {
+            return None;
+        }
+        let given = [
+            ("--tls-cert", self.tls_cert.is_some()),
+            ("--control-plane-ca", self.control_plane_ca.is_some()),
+            ("--control-plane-name", self.control_plane_name.is_some()),
+        ];
+        let given: Vec<&str> = given
+            .into_iter()
+            .filter_map(|(flag, is_given)| is_given.then_some(flag))
+            .collect();
+        let first = self.control_plane.first()?;
+        (!given.is_empty()).then(|| {
+            format!(
+                "{}: no effect on --control-plane {first}, which is not encrypted: write https://, \
+                 or leave them out",
+                given.join(", ")
+            )
+        })
     }
 
     fn fault_of(&self, uri: &Uri) -> Option<String> {
@@ -295,6 +319,29 @@ mod tests {
         assert!(refused.contains("give --control-plane-ca"), "{refused}");
         let line = [secure[0], secure[1], "--control-plane-ca", "ca.pem"];
         assert!(dialer(&line).is_ok());
+    }
+
+    #[test]
+    fn certificates_without_tls_are_not_left_unused() {
+        let tls = ["--tls-cert", "a.pem", "--tls-key", "a.key"];
+        let authority = ["--control-plane-ca", "ca.pem"];
+        let line = [&tls[..], &authority].concat();
+        let refused = parse(&line).unwrap().dialer().unwrap_err();
+        for part in [
+            "--tls-cert, --control-plane-ca:",
+            "http://127.0.0.1:18000",
+            "https://",
+        ] {
+            assert!(refused.contains(part), "{part} in {refused}");
+        }
+        let mixed = [
+            "--control-plane",
+            "http://127.0.0.1:1",
+            "--control-plane",
+            "https://cp:2",
+        ];
+        let line = [&mixed[..], &line].concat();
+        assert!(parse(&line).unwrap().dialer().is_ok());
     }
 
     #[test]

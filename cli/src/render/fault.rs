@@ -198,11 +198,18 @@ fn one(terminal: &mut Terminal, fault: &Fault) {
 
 fn advice(failure: &Failure) -> Option<String> {
     match failure {
-        Failure::Unreachable { address, .. } => Some(format!(
-            "is a control plane running at {address}? Start one with `evenkeel control-plane`, \
-             or name another with --server, EVENKEEL_SERVER or `evenkeel config use-context`; \
-             one that uses TLS needs https://"
-        )),
+        Failure::Unreachable { address, .. } => {
+            let tls = if address.starts_with("https://") {
+                ""
+            } else {
+                "; one that uses TLS needs https://"
+            };
+            Some(format!(
+                "is a control plane running at {address}? Start one with `evenkeel \
+                 control-plane`, or name another with --server, EVENKEEL_SERVER or `evenkeel \
+                 config use-context`{tls}"
+            ))
+        }
         _ => None,
     }
 }
@@ -269,16 +276,20 @@ mod tests {
     #[test]
     fn an_unreachable_server_comes_with_what_to_try() {
         let (mut terminal, memory) = captured();
-        let failure = Failure::Unreachable {
-            address: "http://127.0.0.1:1".to_owned(),
+        let failure = |address: &str| Failure::Unreachable {
+            address: address.to_owned(),
             reason: "connection refused".to_owned(),
         };
-        report(&mut terminal, &failure, Format::Table);
+        report(&mut terminal, &failure("http://127.0.0.1:1"), Format::Table);
         assert!(
             memory
                 .err()
                 .contains("http://127.0.0.1:1: connection refused")
         );
         assert!(memory.err().contains("evenkeel control-plane"));
+        assert!(memory.err().contains("needs https://"));
+        let (mut terminal, memory) = captured();
+        report(&mut terminal, &failure("https://a:1"), Format::Table);
+        assert!(!memory.err().contains("needs https://"));
     }
 }

@@ -4,14 +4,12 @@
 use std::sync::Arc;
 
 use evenkeel_shared::proto::v1;
-use evenkeel_shared::proto::v1::data_source::Source;
-use evenkeel_shared::proto::v1::resource::Spec;
-use evenkeel_shared::proto::v1::secret::Content;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::caller::Caller;
 use crate::admin::metrics::Metrics;
+use crate::seal::redact_changes;
 use crate::xds::clock::Clock;
 
 /// Refusals that wait to be written.
@@ -19,9 +17,6 @@ const WAITING: usize = 1024;
 
 /// How many refusals that anybody can cause are written in a second.
 const PER_SECOND: u32 = 10;
-
-/// What an inline secret begins with when it shows nothing.
-const REDACTED: &str = "redacted:";
 
 /// Takes refusals. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -160,30 +155,8 @@ impl Auditor {
 pub(crate) fn loggable(changes: &[v1::Change]) -> Vec<v1::Change> {
     let real = |change: &&v1::Change| change.action() != v1::ChangeAction::Unchanged;
     let mut changes: Vec<v1::Change> = changes.iter().filter(real).cloned().collect();
-    for change in &mut changes {
-        let resources = change.before.iter_mut().chain(&mut change.after);
-        resources.for_each(hide);
-    }
+    redact_changes(&mut changes);
     changes
-}
-
-/// Takes away inline content that is not redacted already.
-fn hide(resource: &mut v1::Resource) {
-    let Some(Spec::Secret(secret)) = &mut resource.spec else {
-        return;
-    };
-    let sources = match &mut secret.content {
-        None => return,
-        Some(Content::Certificate(pair)) => [&mut pair.chain, &mut pair.private_key],
-        Some(Content::Trust(trust)) => [&mut trust.certificates, &mut trust.revocations],
-    };
-    for source in sources.into_iter().flatten() {
-        if let Some(Source::Inline(text)) = &mut source.source
-            && !text.starts_with(REDACTED)
-        {
-            REDACTED.clone_into(text);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ use crate::store::access::{AccessStore, StoredToken};
 /// Name of the first token.
 pub(super) const NAME: &str = "bootstrap";
 
+/// Who made it, as the audit log says.
+pub(super) const MAKER: &str = "control-plane";
+
 /// The file that it is written to, in the data directory.
 const FILE: &str = "admin.token";
 
@@ -52,14 +55,14 @@ impl<S: AccessStore> Access<S> {
                     seconds: now,
                     nanos: 0,
                 }),
-                created_by: "control-plane".to_owned(),
+                created_by: MAKER.to_owned(),
                 ..v1::Token::default()
             },
             digest: minted.digest,
         };
         let entry = v1::AuditEntry {
             time: Some(self.clock.wall_now()),
-            subject: "control-plane".to_owned(),
+            subject: MAKER.to_owned(),
             action: "token create".to_owned(),
             allowed: true,
             detail: format!("{NAME}: admin on everything, written to {FILE}"),

@@ -73,7 +73,7 @@ fn name_fault(name: &str) -> Option<&'static str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
     if name.is_empty() || name.len() > NAME_LIMIT || !name.chars().all(fits) {
         Some("must be 1 to 63 letters, digits and `-_.@`")
-    } else if [Method::Local.label(), bootstrap::NAME].contains(&name) {
+    } else if [Method::Local.label(), bootstrap::NAME, bootstrap::MAKER].contains(&name) {
         Some("is a name that the control plane uses itself")
     } else {
         None

@@ -1,15 +1,18 @@
 //! What a change would lead to. Pure; whatever can be refused is refused here.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use evenkeel_shared::error::Invalid;
 use evenkeel_shared::proto::v1;
 use evenkeel_shared::proto::v1::resource::Spec;
 
 use super::committer::{Edit, Head};
 use super::rejected::Rejected;
+use super::status::NOT_SHOWN;
 use crate::access::{Caller, Denial};
 use crate::compile::{ConfigSet, compile, removal, secret};
-use crate::model::{self, ModelFault};
+use crate::model::{self, ModelFault, named};
 use crate::seal::{Seal, redact_changes};
 use crate::store::diff::diff;
 use crate::store::state::apply;
@@ -77,17 +80,20 @@ pub(super) fn plan(head: &Head, asked: Asked, seal: &Seal) -> Result<Plan, Rejec
             unreadable = text_faults(&resources, seal);
             let applied = apply(&head.state, resources, &deletions);
             let (state, changes) = applied.map_err(Rejected::Invalid)?;
-            check_unused(&state, &deletions)?;
+            may_name(&by, &head.state, &state, &changes)?;
+            check_unused(&by, &state, &deletions)?;
             (state, changes)
         }
         Edit::Replace(state) => {
             let changes = diff(&head.state, &state);
             may_replace(&by, &changes)?;
+            may_name(&by, &head.state, &state, &changes)?;
             (state, changes)
         }
     };
     redact_changes(&mut changes);
-    let config = checked(&state, unreadable, seal).map_err(Rejected::Invalid)?;
+    let config = checked(&state, unreadable, seal);
+    let config = config.map_err(|faults| Rejected::Invalid(seen_by(&by, faults)))?;
     if !allow_mass_removal && let Some(reason) = removal::check(&head.config, &config) {
         return Err(Rejected::MassRemoval(reason));
     }
@@ -114,7 +120,37 @@ fn may_apply(
     });
     let keys = given.chain(deletions.iter().cloned());
     let denied = keys.filter(|key| !caller.may(v1::Role::Write, key));
-    refuse(caller, denied.map(|key| (key, true)).collect())
+    let denied = denied.map(|key| Denial {
+        key,
+        role: v1::Role::Write,
+        visible: true,
+    });
+    refuse(caller, denied.collect())
+}
+
+/// Whoever names a secret lets proxies use it, and learns whether it is there.
+/// That takes the role `read` on those that a resource did not name before.
+fn may_name(
+    caller: &Caller,
+    before: &DesiredState,
+    after: &DesiredState,
+    changes: &[v1::Change],
+) -> Result<(), Rejected> {
+    let keys = changes.iter().filter_map(|change| change.id.as_ref());
+    let mut denied = BTreeSet::new();
+    for key in keys.map(ResourceKey::from) {
+        let known: Vec<_> = before.get(&key).into_iter().flat_map(named).collect();
+        let news = after.get(&key).into_iter().flat_map(named);
+        denied.extend(news.filter(|to| {
+            to.kind == v1::Kind::Secret && !known.contains(to) && !caller.may(v1::Role::Read, to)
+        }));
+    }
+    let denied = denied.into_iter().map(|key| Denial {
+        key,
+        role: v1::Role::Read,
+        visible: true,
+    });
+    refuse(caller, denied.collect())
 }
 
 /// Going back takes `write` on all that it changes. What the caller may not see
@@ -123,26 +159,43 @@ fn may_replace(caller: &Caller, changes: &[v1::Change]) -> Result<(), Rejected> 
     let keys = changes.iter().filter_map(|change| change.id.as_ref());
     let keys = keys.map(ResourceKey::from);
     let denied = keys.filter(|key| !caller.may(v1::Role::Write, key));
-    let denied = denied.map(|key| {
-        let visible = caller.may(v1::Role::Read, &key);
-        (key, visible)
+    let denied = denied.map(|key| Denial {
+        visible: caller.may(v1::Role::Read, &key),
+        key,
+        role: v1::Role::Write,
     });
     refuse(caller, denied.collect())
 }
 
-fn refuse(caller: &Caller, denied: Vec<(ResourceKey, bool)>) -> Result<(), Rejected> {
-    if denied.is_empty() {
+fn refuse(caller: &Caller, denials: Vec<Denial>) -> Result<(), Rejected> {
+    if denials.is_empty() {
         return Ok(());
     }
-    let denial = |(key, visible)| Denial {
-        key,
-        role: v1::Role::Write,
-        visible,
-    };
     Err(Rejected::Denied {
         subject: caller.subject.clone(),
-        denials: denied.into_iter().map(denial).collect(),
+        denials,
     })
+}
+
+/// Faults as a caller may know them: of what it may not read, that there are
+/// some.
+fn seen_by(caller: &Caller, faults: Vec<ModelFault>) -> Vec<ModelFault> {
+    let (mut seen, unseen): (Vec<_>, Vec<_>) = faults
+        .into_iter()
+        .partition(|fault| caller.may(v1::Role::Read, &fault.key));
+    if !unseen.is_empty() {
+        let reason = "would not be valid with this change, and you may not read it";
+        seen.push(ModelFault {
+            key: not_shown(),
+            invalid: Invalid::new("", reason),
+        });
+    }
+    seen
+}
+
+/// Stands for resources that a caller may not know of.
+fn not_shown() -> ResourceKey {
+    ResourceKey::new(v1::Kind::Unspecified, NOT_SHOWN)
 }
 
 /// What a state is compiled to.
@@ -183,10 +236,19 @@ fn text_faults(resources: &[v1::Resource], seal: &Seal) -> Vec<ModelFault> {
 }
 
 /// What is deleted must not be referred to by what stays.
-fn check_unused(state: &DesiredState, deletions: &[ResourceKey]) -> Result<(), Rejected> {
+fn check_unused(
+    caller: &Caller,
+    state: &DesiredState,
+    deletions: &[ResourceKey],
+) -> Result<(), Rejected> {
     let mut used = Vec::new();
     for key in deletions {
-        let (_, by) = model::references(state, key);
+        let (_, mut by) = model::references(state, key);
+        let all = by.len();
+        by.retain(|key| caller.may(v1::Role::Read, key));
+        if by.len() < all {
+            by.push(not_shown());
+        }
         if !by.is_empty() {
             used.push((key.clone(), by));
         }

@@ -7,7 +7,7 @@ use super::certificates;
 use super::committer::Head;
 use super::rejected::Rejected;
 use super::service::Management;
-use super::status::rejection;
+use super::status::{concerned, rejection};
 use crate::access::Caller;
 use crate::model;
 use crate::seal::redacted;
@@ -116,27 +116,14 @@ impl<S: ConfigStore> Management<S> {
 
     /// What proxies refuse of what a resource was compiled to.
     fn rejections_of(&self, key: &ResourceKey) -> Vec<v1::Rejection> {
-        let inline = format!("static/{}", key.name);
-        let concerns = |kind: &str, name: &str| match key.kind {
-            v1::Kind::Listener => {
-                matches!(kind, "Listener" | "RouteConfiguration") && name == key.name
-            }
-            v1::Kind::Cluster => {
-                (kind == "Cluster" && name == key.name)
-                    || (kind == "ClusterLoadAssignment" && name == inline)
-            }
-            v1::Kind::Endpoints => kind == "ClusterLoadAssignment" && name == key.name,
-            v1::Kind::Secret => kind == "Secret" && name == key.name,
-            v1::Kind::Route | v1::Kind::Policy | v1::Kind::ProxyGroup | v1::Kind::Unspecified => {
-                false
-            }
-        };
         let mut found = Vec::new();
         for node in self.nodes.list().iter().filter(|node| node.connected) {
             let refused = node.progress.rejections.iter();
             found.extend(
                 refused
-                    .filter(|rejected| concerns(&rejected.kind, &rejected.name))
+                    .filter(|rejected| {
+                        concerned(&rejected.kind, &rejected.name).as_ref() == Some(key)
+                    })
                     .map(|rejected| rejection(&node.identity.id, rejected, &self.clock)),
             );
         }

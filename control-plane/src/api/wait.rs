@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::status::rejection;
+use super::status::seen_rejection;
 use crate::access::Caller;
 use crate::xds::clock::Clock;
 use crate::xds::nodes::{Node, Nodes};
@@ -71,7 +71,12 @@ impl Following {
             }
             self.changes.mark_unchanged();
             let nodes = |id: &str| self.nodes.get(id);
-            let response = tally(&self.audience, nodes, self.revision, &self.clock);
+            let response = tally(
+                &self.audience,
+                nodes,
+                self.revision,
+                (&self.clock, &self.caller),
+            );
             if self.last.as_ref() != Some(&response) {
                 self.last = Some(response.clone());
                 return Some(Ok(response));
@@ -88,12 +93,12 @@ impl Following {
     }
 }
 
-/// Where each proxy of the audience stands.
+/// Where each proxy of the audience stands, as a caller may know it.
 fn tally(
     audience: &[String],
     node: impl Fn(&str) -> Option<Node>,
     revision: u64,
-    clock: &Clock,
+    (clock, caller): (&Clock, &Caller),
 ) -> v1::WaitResponse {
     let now = clock.now();
     let mut response = v1::WaitResponse {
@@ -115,7 +120,7 @@ fn tally(
             let refused = progress.rejections.iter();
             response
                 .rejections
-                .extend(refused.map(|rejected| rejection(id, rejected, clock)));
+                .extend(refused.map(|rejected| seen_rejection(caller, id, rejected, clock)));
         } else {
             response.pending.push(id.clone());
         }

@@ -2,7 +2,7 @@
 //! so that a rotation needs no restart. Open connections go on with what they
 //! began with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ impl Keys {
             clients: args.client_ca.clone(),
         };
         let contents = files.read().await?;
-        let (xds, api) = contents.configs()?;
+        let (xds, api) = contents.configs(&files)?;
         Ok(Some(Self {
             files,
             seen: contents.digest(),
@@ -108,7 +108,7 @@ impl Keys {
                 continue;
             }
             self.seen = digest;
-            match contents.and_then(|contents| contents.configs()) {
+            match contents.and_then(|contents| contents.configs(&self.files)) {
                 Ok((xds, api)) => {
                     self.xds.send_replace(xds);
                     self.api.send_replace(api);
@@ -156,11 +156,17 @@ impl Contents {
     }
 
     /// The settings of the xDS port and of the API port.
-    fn configs(&self) -> anyhow::Result<(Arc<ServerConfig>, Arc<ServerConfig>)> {
+    fn configs(&self, files: &Files) -> anyhow::Result<(Arc<ServerConfig>, Arc<ServerConfig>)> {
         let pair = Pair::read(&self.certificate, &self.key);
-        let pair = pair.context("--tls-cert and --tls-key")?;
+        let pair = pair.with_context(|| {
+            let (certificate, key) = (files.certificate.display(), files.key.display());
+            format!("--tls-cert {certificate} with --tls-key {key}")
+        })?;
         let trust = self.clients.as_deref().map(|pem| Trust::read(pem, None));
-        let trust = trust.transpose().context("--client-ca")?;
+        let trust = trust.transpose().with_context(|| {
+            let path = files.clients.as_deref().map(Path::display);
+            path.map_or_else(String::new, |path| format!("--client-ca {path}"))
+        })?;
         let port = |required| -> Result<_, TlsFault> {
             let clients = match trust.clone() {
                 Some(trust) => Some(ClientRules {

@@ -103,15 +103,15 @@ fn push_secret(links: &mut Vec<Link>, path: &str, holding: Holding, name: &str) 
     }
 }
 
+/// What a resource refers to, as often as it does.
+pub fn named(resource: &v1::Resource) -> impl Iterator<Item = ResourceKey> {
+    links(resource).into_iter().map(|link| link.to)
+}
+
 /// What a resource refers to, and what refers to it, each ordered by kind and
 /// name.
 pub fn references(state: &DesiredState, key: &ResourceKey) -> (Vec<ResourceKey>, Vec<ResourceKey>) {
-    let refers_to: BTreeSet<ResourceKey> = state
-        .get(key)
-        .into_iter()
-        .flat_map(links)
-        .map(|link| link.to)
-        .collect();
+    let refers_to: BTreeSet<_> = state.get(key).into_iter().flat_map(named).collect();
     let referenced_by = state
         .iter()
         .filter(|(_, resource)| links(resource).iter().any(|link| link.to == *key))

@@ -58,9 +58,10 @@ impl Admitted {
     }
 }
 
-/// Replaces the texts of a resource by what is shown of them.
+/// Replaces the texts of a resource by what is shown of them, unless that was
+/// done already.
 pub fn redact(resource: &mut v1::Resource) {
-    for text in texts(resource) {
+    for text in texts(resource).filter(|text| !is_redacted(text)) {
         *text = shown(text);
     }
 }

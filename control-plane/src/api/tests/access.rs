@@ -11,6 +11,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::*;
+use crate::model::samples::certificate;
 
 /// Shows a token with each request, if it has one.
 #[derive(Clone)]
@@ -377,6 +378,102 @@ async fn only_what_may_be_read_is_shown() {
 }
 
 #[tokio::test]
+async fn naming_a_secret_takes_the_role_to_read_it() {
+    let directory = TempDir::new().unwrap();
+    let plane = Plane::start_with(directory.path(), true).await;
+    let mut admin = User::first(&plane, &directory).await;
+    let pair = certificate("a.example");
+    let start = vec![
+        secrets::secret("mine", &pair),
+        secrets::secret("bank", &pair),
+        secrets::secured("web", 8443, "bank"),
+    ];
+    admin.management.apply(apply(start)).await.unwrap();
+    let grants = vec![
+        grant(Role::Write, Kind::Listener, ""),
+        grant(Role::Read, Kind::Secret, "mine"),
+    ];
+    let mut user = admin.introduce(&plane, "user", grants).await;
+    // What it names already stays, or goes; nothing else comes.
+    let moved = apply(vec![secrets::secured("web", 8444, "bank")]);
+    user.management.apply(moved).await.unwrap();
+    for name in ["bank", "none"] {
+        let naming = apply(vec![secrets::secured("new", 8445, name)]);
+        let refused = user.management.apply(naming).await.unwrap_err();
+        let text = format!("user may not do this: it needs `read` on Secret/{name}");
+        assert_eq!(
+            (refused.code(), refused.message()),
+            (Code::PermissionDenied, &*text)
+        );
+    }
+    let own = apply(vec![secrets::secured("web", 8444, "mine")]);
+    user.management.apply(own).await.unwrap();
+    let back = v1::RollbackRequest {
+        to_revision: 1,
+        ..v1::RollbackRequest::default()
+    };
+    let refused = user.management.rollback(back).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_is_named_to_those_who_may_read_it() {
+    fn refuse(response: &DeltaDiscoveryResponse) -> Option<String> {
+        let bank = response.resources.iter().any(|r| r.name == "bank");
+        bank.then(|| "CANARY".to_owned())
+    }
+    let directory = TempDir::new().unwrap();
+    let plane = Plane::start_with(directory.path(), true).await;
+    let mut admin = User::first(&plane, &directory).await;
+    let proxy = Proxy::connect(&plane, "p", refuse).await.run();
+    let known = async |user: &mut User| {
+        let status = user.management.status(v1::StatusRequest {}).await.unwrap();
+        status.into_inner().proxies.into_iter().next()
+    };
+    timeout(PATIENCE, async {
+        while known(&mut admin).await.is_none() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    let mut resources = shop();
+    resources.push(cluster("bank", &[1]));
+    resources.push(route("bank", "web", &["api", "bank"]));
+    admin.management.apply(apply(resources)).await.unwrap();
+    let grants = vec![grant(Role::Write, Kind::Cluster, "api")];
+    let mut user = admin.introduce(&plane, "user", grants).await;
+
+    let delete = delete(Kind::Cluster, "api");
+    let refused = user.management.apply(delete).await.unwrap_err();
+    let text = "cannot be deleted: Cluster/api is used by Resource/(not shown)";
+    assert_eq!(refused.message(), text);
+
+    let refusals = async |user: &mut User| {
+        timeout(PATIENCE, async {
+            loop {
+                let proxy = known(user).await.unwrap();
+                if !proxy.rejections.is_empty() {
+                    return format!("{:?}", proxy.rejections);
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap()
+    };
+    assert!(refusals(&mut admin).await.contains("CANARY"));
+    let shown = refusals(&mut user).await;
+    assert!(
+        !shown.contains("CANARY") && !shown.contains("bank"),
+        "{shown}"
+    );
+    plane.stop().await;
+    proxy.await.unwrap();
+}
+
+#[tokio::test]
 async fn only_an_administrator_of_everything_sees_tokens_and_the_log() {
     let directory = TempDir::new().unwrap();
     let plane = Plane::start_with(directory.path(), true).await;
@@ -444,6 +541,15 @@ async fn faults_of_a_new_token_are_all_named_and_names_are_unique() {
     let fields = details.field_violations.into_iter();
     let fields: Vec<String> = fields.map(|violation| violation.field).collect();
     assert_eq!(fields, ["name", "grants", "lifetime", "certificate"]);
+    for name in ["bootstrap", "control-plane"] {
+        let taken = v1::CreateTokenRequest {
+            name: name.to_owned(),
+            grants: everywhere(Role::Read),
+            ..v1::CreateTokenRequest::default()
+        };
+        let refused = user.access.create_token(taken).await.unwrap_err();
+        assert!(refused.message().contains("uses itself"), "{refused}");
+    }
 
     user.create("ci", everywhere(Role::Read)).await;
     let again = v1::CreateTokenRequest {

@@ -16,7 +16,7 @@ fn inline(text: &str) -> v1::DataSource {
     }
 }
 
-fn secret(name: &str, (chain, key): &(String, String)) -> v1::Resource {
+pub(super) fn secret(name: &str, (chain, key): &(String, String)) -> v1::Resource {
     let pair = v1::CertificatePair {
         chain: Some(inline(chain)),
         private_key: Some(inline(key)),
@@ -29,7 +29,7 @@ fn secret(name: &str, (chain, key): &(String, String)) -> v1::Resource {
     )
 }
 
-fn secured(name: &str, port: u16, certificate: &str) -> v1::Resource {
+pub(super) fn secured(name: &str, port: u16, certificate: &str) -> v1::Resource {
     resource(
         name,
         Spec::Listener(v1::Listener {

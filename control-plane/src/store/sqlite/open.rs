@@ -61,6 +61,21 @@ pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// Makes the file for its owner only, should there be none: the directory may be
+/// one that others can read. SQLite gives those beside it the same mode.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let made = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path);
+    made.map(drop).map_err(|source| StoreError::Directory {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// Makes the names in the directory durable.
 pub(super) fn sync(directory: &Path) -> Result<(), StoreError> {
     let synced: io::Result<()> = File::open(directory).and_then(|file| file.sync_all());
@@ -72,6 +87,7 @@ pub(super) fn sync(directory: &Path) -> Result<(), StoreError> {
 
 /// The connection that writes, with a file that is sound and up to date.
 pub(super) async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
+    make_private(path)?;
     let options = options(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)

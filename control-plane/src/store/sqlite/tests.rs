@@ -325,3 +325,18 @@ async fn a_content_that_was_changed_behind_our_back_is_noticed() {
 }
 
 mod access;
+
+#[tokio::test]
+async fn its_files_are_for_their_owner_also_where_others_can_look() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let store = open(&directory).await;
+    commit_ports(&store, 1).await;
+    for entry in std::fs::read_dir(&path).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?}", entry.path());
+    }
+}
