@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
 use super::backends::{Authority, Endpoint, back, request, say};
-use super::support::{Backend, GET, POST, Plan, Proxy, soon};
+use super::support::{Backend, GET, POST, Plan, Proxy, soon, until};
 
 /// Speaks HTTP/2 under TLS: sends back scheme and body, with trailers.
 async fn echo(authority: &Authority) -> Endpoint {
@@ -149,9 +149,8 @@ async fn a_dead_http2_connection_is_noticed_while_it_is_used() {
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     let took = proxy.shared.clock.now().since(begun);
     assert!(took >= Duration::from_millis(150));
-    // The next one does not share its fate. On a busy machine, a connection may
-    // be dead before a request is sent on it, and the request goes elsewhere.
-    let before = hole.connections();
+    // The next one does not share its fate. On a busy machine both may be over
+    // before the endpoint has looked who is there.
     proxy.ask(GET).await;
-    assert!(hole.connections() > before);
+    until(|| hole.connections() >= 2).await;
 }
