@@ -26,9 +26,10 @@ pub(crate) struct ManArgs {
 /// Runs `man` for the command line `command`.
 pub(crate) fn run(
     args: &ManArgs,
-    mut command: Command,
+    command: Command,
     terminal: &mut Terminal,
 ) -> Result<Verdict, Failure> {
+    let mut command = without_help(command);
     command.build();
     let Some(directory) = &args.out else {
         terminal.text(&page(&command)?)?;
@@ -51,11 +52,18 @@ pub(crate) fn run(
     Ok(Verdict::Good)
 }
 
-/// A verb and those below it, without `help`, which is in every page.
+/// Without the verbs called `help`: their answers are the pages.
+fn without_help(command: Command) -> Command {
+    command
+        .disable_help_subcommand(true)
+        .mut_subcommands(without_help)
+}
+
+/// A verb and those below it.
 fn family(command: &Command) -> Vec<&Command> {
     let below = command
         .get_subcommands()
-        .filter(|below| below.get_name() != "help" && !below.is_hide_set());
+        .filter(|below| !below.is_hide_set());
     std::iter::once(command)
         .chain(below.flat_map(family))
         .collect()
@@ -130,7 +138,8 @@ mod tests {
         }
         assert!(pages.join("evenkeel.1").exists());
         assert!(pages.join("evenkeel-token-create.1").exists());
-        assert!(!pages.join("evenkeel-help.1").exists());
+        let main = std::fs::read_to_string(pages.join("evenkeel.1")).unwrap();
+        assert!(!main.contains("help(1)"), "{main}");
     }
 
     #[test]
