@@ -1,11 +1,12 @@
 //! `evenkeel control-plane`: stores what is wanted and tells the proxies.
 
 use clap::Args;
-use evenkeel_control_plane::app;
+use evenkeel_control_plane::app::{self, Addresses};
 use evenkeel_control_plane::config::ControlPlaneArgs;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, Verdict};
+use crate::notify;
 use crate::role::{LogArgs, until_signal};
 
 /// Arguments of `control-plane`.
@@ -28,6 +29,9 @@ pub(crate) async fn run(verb: ControlPlaneVerb) -> Result<Verdict, Failure> {
     verb.log.begin()?;
     let stop = CancellationToken::new();
     // The role itself logs where it listens.
-    let role = app::run(verb.role, stop.clone(), drop);
+    let ready = |Addresses { xds, api, admin }| {
+        notify::ready(&format!("xds {xds}, api {api}, admin {admin}"));
+    };
+    let role = app::run(verb.role, stop.clone(), ready);
     until_signal(Box::pin(role), stop).await
 }

@@ -29,6 +29,8 @@ mod grpc;
 mod history;
 mod kind;
 mod link;
+mod man;
+mod notify;
 mod pki;
 mod private_file;
 mod probe;
@@ -143,6 +145,8 @@ enum Command {
     Probe(probe::ProbeArgs),
     /// Print a completion script for a shell.
     Completion(completion::CompletionArgs),
+    /// Print or write manual pages.
+    Man(man::ManArgs),
     /// Print the versions of this binary and of the server.
     Version(version::VersionArgs),
 }
@@ -183,6 +187,7 @@ fn run(command: Command, terminal: &mut Terminal) -> Result<Verdict, Failure> {
         Command::Schema(args) => schema::run(&args, terminal),
         Command::Config(args) => config::run(&args, terminal),
         Command::Completion(args) => completion::run(&args, Cli::command(), terminal),
+        Command::Man(args) => man::run(&args, Cli::command(), terminal),
         Command::Pki(args) => pki::run(&args, terminal),
         // Many streams and handshakes at once; everything else waits for one
         // thing at a time.
@@ -224,6 +229,7 @@ async fn ask(command: Command, terminal: &mut Terminal) -> Result<Verdict, Failu
         | Command::Schema(_)
         | Command::Config(_)
         | Command::Completion(_)
+        | Command::Man(_)
         | Command::Pki(_) => Ok(Verdict::Good),
     }
 }
@@ -255,7 +261,8 @@ impl Command {
             | Self::Schema(_)
             | Self::Grpc(_)
             | Self::Probe(_)
-            | Self::Completion(_) => Format::Table,
+            | Self::Completion(_)
+            | Self::Man(_) => Format::Table,
         }
     }
 
@@ -285,7 +292,8 @@ impl Command {
             | Self::Config(_)
             | Self::Pki(_)
             | Self::Probe(_)
-            | Self::Completion(_) => None,
+            | Self::Completion(_)
+            | Self::Man(_) => None,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the long-running roles have in common: their logs, and the signals that
-//! end them.
+//! What the long-running roles have in common: their logs, the signals that end
+//! them, and what the service manager is told of that.
 
 use std::future::Future;
 use std::io;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::failure::{Failure, Verdict};
+use crate::notify;
 
 /// Exit code of a process that a second signal ended at once.
 const IMPATIENT: i32 = 130;
@@ -86,6 +87,7 @@ where
             std::process::exit(IMPATIENT);
         }
         info!("signal: finishing what is under way; another one ends at once");
+        notify::stopping("finishing what is under way");
         stop.cancel();
     }
 }

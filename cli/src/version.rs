@@ -12,6 +12,12 @@ use crate::render::{Format, Terminal, json as proto_json};
 /// Version of this binary.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What it was built for, as rustc names it.
+const TARGET: &str = env!("EVENKEEL_TARGET");
+
+/// What it was built from, if whoever built it said so.
+const COMMIT: Option<&str> = option_env!("EVENKEEL_COMMIT");
+
 /// Arguments of `version`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -66,7 +72,10 @@ async fn ask(server: &ServerArgs) -> Result<(String, StatusResponse), Failure> {
 }
 
 fn value(server: Option<&Result<(String, StatusResponse), Failure>>) -> Value {
-    let mut value = json!({ "client": { "version": VERSION } });
+    let mut value = json!({ "client": { "version": VERSION, "target": TARGET } });
+    if let Some(commit) = COMMIT.filter(|commit| !commit.is_empty()) {
+        value["client"]["commit"] = commit.into();
+    }
     match server {
         None => {}
         Some(Ok((address, status))) => {
@@ -91,6 +100,7 @@ mod tests {
         let silent = Err(Failure::Failed("no answer".to_owned()));
         let value = value(Some(&silent));
         assert_eq!(value["client"]["version"], VERSION);
+        assert!(value["client"]["target"].is_string());
         assert_eq!(value["server"]["error"], "no answer");
     }
 }

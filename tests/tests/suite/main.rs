@@ -10,6 +10,7 @@ mod architecture;
 mod config_push;
 mod convergence;
 mod crash;
+mod deploy;
 mod faults;
 mod main_job;
 mod secure;
