@@ -151,3 +151,81 @@ impl Visit {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn visit(names: &[String]) -> Visit {
+        Visit::new(Arc::new(Doors::new(names).unwrap()), 0)
+    }
+
+    /// Takes connections one after the other, and gives each one answer.
+    async fn proxy(answer: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let name = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 1024];
+                drop(stream.read(&mut request).await);
+                drop(stream.write_all(answer.as_bytes()).await);
+            }
+        });
+        name
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_closed_politely_costs_nothing() {
+        let answer = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        let mut visit = visit(&[proxy(answer).await]);
+        for _ in 0..5 {
+            let fate = visit.send(&Method::GET, "/", "id").await;
+            assert_eq!(fate, Fate::Answered(StatusCode::OK));
+            assert_eq!(visit.took().closed, 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_closed_door_leads_to_the_next_one() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let names = [
+            closed.local_addr().unwrap().to_string(),
+            proxy("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await,
+        ];
+        drop(closed);
+        for number in 0..2 {
+            let doors = Arc::new(Doors::new(&names).unwrap());
+            let mut visit = Visit::new(doors, number);
+            let fate = visit.send(&Method::GET, "/", "id").await;
+            assert_eq!(fate, Fate::Answered(StatusCode::OK));
+            assert_eq!(visit.took().proxy, Some(names[1].parse().unwrap()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cut_answer_is_lost_and_not_asked_for_again() {
+        let mut cut = visit(&[proxy("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").await]);
+        let fate = cut.send(&Method::POST, "/", "id").await;
+        assert!(matches!(fate, Fate::Cut(_)), "{fate:?}");
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let name = nobody.local_addr().unwrap().to_string();
+        drop(nobody);
+        let fate = visit(&[name]).send(&Method::GET, "/", "id").await;
+        assert_eq!(fate, Fate::Unreachable);
+    }
+
+    #[test]
+    fn every_name_needs_a_port() {
+        let names = ["proxy".to_owned(), ":80".to_owned(), "a:80".to_owned()];
+        let failure = Doors::new(&names).unwrap_err().to_string();
+        assert!(
+            failure.contains("`proxy`") && failure.contains("`:80`"),
+            "{failure}"
+        );
+        assert!(!failure.contains("`a:80`"), "{failure}");
+    }
+}
