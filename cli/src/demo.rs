@@ -20,12 +20,15 @@ use crate::failure::{Failure, Verdict};
 use crate::render::Terminal;
 
 mod backend;
+mod client;
+mod pages;
 mod picture;
 mod plot;
 mod roles;
 mod script;
 mod shop;
 mod stage;
+mod traces;
 mod traffic;
 mod watcher;
 
@@ -54,6 +57,12 @@ enum Part {
     /// Run one instance of the shop.
     #[command(hide = true)]
     Backend(backend::BackendArgs),
+    /// Run the customers of the shop, and keep book of their requests.
+    #[command(hide = true)]
+    Client(client::ClientArgs),
+    /// Run a small viewer of traces, for machines without Jaeger.
+    #[command(hide = true)]
+    Traces(traces::TracesArgs),
 }
 
 /// How long the parts may take to stop.
@@ -63,6 +72,8 @@ const STOPPING: Duration = Duration::from_secs(5);
 pub(crate) async fn run(args: &DemoArgs, terminal: &mut Terminal) -> Result<Verdict, Failure> {
     match &args.part {
         Some(Part::Backend(backend)) => backend::run(backend, terminal).await,
+        Some(Part::Client(client)) => client::run(client, terminal).await,
+        Some(Part::Traces(traces)) => traces::run(traces, terminal).await,
         None => {
             let place = shop::Place::new(args.keep.as_deref())?;
             let mut stage = tokio::select! {

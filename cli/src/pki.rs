@@ -12,6 +12,7 @@ use crate::failure::{Failure, Verdict};
 use crate::render::{Format, Terminal};
 
 mod authority;
+mod batch;
 mod files;
 mod names;
 mod show;
@@ -20,6 +21,7 @@ mod show;
 mod tests;
 
 use self::authority::{Authority, Order};
+use self::batch::Wanted;
 use self::files::Place;
 
 /// What is said of the limits, in the help and after making an authority.
@@ -40,6 +42,7 @@ pub(crate) struct PkiArgs {
 const EXAMPLES: &str = "\
 Examples:
   evenkeel pki init --dir pki
+  evenkeel pki init --dir pki --if-absent --issue control-plane/cp,dns=cp.internal --issue group/edge
   evenkeel pki issue control-plane cp --dir pki --dns control.example.internal
   evenkeel pki issue proxy edge-1 --dir pki --group edge
   evenkeel pki issue server shop --dir pki --dns shop.example.com --lifetime 30d
@@ -86,6 +89,17 @@ struct InitArgs {
     /// How long the authority holds.
     #[arg(long, value_name = "TIME", default_value = "10y", value_parser = lifetime)]
     lifetime: Duration,
+    /// Keep an authority that is there, and certificates that hold; make again
+    /// what has less than a third of its life left or other names.
+    #[arg(long)]
+    if_absent: bool,
+    /// Certificate to make as well, as `pki issue` does; may be given several
+    /// times.
+    #[arg(long, value_name = "KIND/NAME[,dns=…][,ip=…][,group=…]")]
+    issue: Vec<Wanted>,
+    /// How long those certificates hold.
+    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = lifetime)]
+    issue_lifetime: Duration,
 }
 
 /// Arguments of `pki issue`.
@@ -127,6 +141,9 @@ enum Purpose {
     ControlPlane,
     /// A proxy of this node id, in the groups given.
     Proxy,
+    /// Every proxy of the group of this name, and of the groups given: proxies
+    /// that come and go share it.
+    Group,
     /// An administrator, by name.
     Admin,
     /// Somebody else who operates, by name.
@@ -147,10 +164,25 @@ pub(crate) fn run(args: &PkiArgs, terminal: &mut Terminal) -> Result<Verdict, Fa
 
 fn init(args: &InitArgs, terminal: &mut Terminal) -> Result<(), Failure> {
     let domain = names::trust_domain(&args.trust_domain)?;
-    let made = Authority::make(domain, args.lifetime, Timestamp::now())?;
+    let ready = batch::check(&args.issue, args.issue_lifetime)?;
+    let now = Timestamp::now();
+    if args.if_absent && args.dir.join("ca.crt").exists() {
+        let there = Authority::load(&args.dir, now)?;
+        if there.trust_domain() != domain {
+            return Err(Failure::Failed(format!(
+                "--trust-domain `{domain}`: the authority in {} is that of `{}`",
+                args.dir.display(),
+                there.trust_domain()
+            )));
+        }
+        terminal.note("ca is there and holds");
+        return batch::issue(&args.dir, ready, terminal, now);
+    }
+    let made = Authority::make(domain, args.lifetime, now)?;
     files::private_directory(&args.dir)?;
     Place::new(&args.dir, "ca", false)?.write(&made)?;
     written(terminal, &args.dir, "ca")?;
+    batch::issue(&args.dir, ready, terminal, now)?;
     terminal.note(format_args!("\n{LIMITS}"));
     Ok(())
 }

@@ -31,15 +31,19 @@ const MAX_COMPLAINTS: usize = 64;
 
 /// What a customer asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
+pub(super) enum Wish {
+    /// To see what there is.
     Catalogue,
+    /// To see what is cheap today; limited.
     Offers,
+    /// To see what was chosen.
     Cart,
+    /// To buy.
     Order,
 }
 
 /// What a customer wants in turn.
-const WISHES: [Wish; 20] = {
+pub(super) const WISHES: [Wish; 20] = {
     use Wish::{Cart, Catalogue, Offers, Order};
     [
         Catalogue, Cart, Catalogue, Order, Catalogue, Catalogue, Cart, Catalogue, Offers,
@@ -49,7 +53,8 @@ const WISHES: [Wish; 20] = {
 };
 
 impl Wish {
-    fn request(self) -> (Method, &'static str) {
+    /// The request for it.
+    pub(super) fn request(self) -> (Method, &'static str) {
         match self {
             Self::Catalogue => (Method::GET, "/catalogue/items"),
             Self::Offers => (Method::GET, "/catalogue/offers"),
@@ -262,41 +267,53 @@ impl Line {
         if let Some(mut sender) = self.open.take()
             && sender.ready().await.is_ok()
         {
-            match self.exchange(sender, method, path, id).await {
+            match exchange(&mut sender, method, path, id).await {
                 Err(error) if was_not_sent(&error) => {}
-                answer => return answer,
+                Err(error) => return Err(error),
+                Ok(answer) => {
+                    self.open = Some(sender);
+                    return Ok(answer);
+                }
             }
         }
-        let stream = TcpStream::connect(self.to).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // Ends with the connection; its errors come out of the exchange.
-        tokio::spawn(async move { drop(connection.await) });
-        self.exchange(sender, method, path, id).await
-    }
-
-    async fn exchange(
-        &mut self,
-        mut sender: SendRequest<Full<Bytes>>,
-        method: &Method,
-        path: &str,
-        id: &str,
-    ) -> Result<(StatusCode, Bytes), Lost> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(http::header::HOST, "shop.example.com")
-            .header("idempotency-key", id)
-            .body(Full::default())?;
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
+        let mut sender = open(self.to).await?;
+        let answer = exchange(&mut sender, method, path, id).await?;
         self.open = Some(sender);
-        Ok((status, body))
+        Ok(answer)
     }
 }
 
-fn was_not_sent(error: &Lost) -> bool {
+/// Opens a connection.
+pub(super) async fn open(to: SocketAddr) -> Result<SendRequest<Full<Bytes>>, Lost> {
+    let stream = TcpStream::connect(to).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // Ends with the connection; its errors come out of the exchange.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(sender)
+}
+
+/// Sends a request over a connection, and reads the whole answer.
+pub(super) async fn exchange(
+    sender: &mut SendRequest<Full<Bytes>>,
+    method: &Method,
+    path: &str,
+    id: &str,
+) -> Result<(StatusCode, Bytes), Lost> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(http::header::HOST, "shop.example.com")
+        .header("idempotency-key", id)
+        .body(Full::default())?;
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok((status, body))
+}
+
+/// Whether a request is known not to have been sent.
+pub(super) fn was_not_sent(error: &Lost) -> bool {
     error
         .downcast_ref::<hyper::Error>()
         .is_some_and(hyper::Error::is_canceled)

@@ -121,6 +121,16 @@ impl Authority {
         })
     }
 
+    /// Its certificate.
+    pub(super) fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// First part of the names that it gives.
+    pub(super) fn trust_domain(&self) -> &str {
+        &self.trust_domain
+    }
+
     /// Makes a key and signs a certificate for it.
     ///
     /// # Errors
@@ -133,7 +143,9 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![match order.purpose {
             Purpose::ControlPlane | Purpose::Server => ExtendedKeyUsagePurpose::ServerAuth,
-            Purpose::Proxy | Purpose::Admin | Purpose::User => ExtendedKeyUsagePurpose::ClientAuth,
+            Purpose::Proxy | Purpose::Group | Purpose::Admin | Purpose::User => {
+                ExtendedKeyUsagePurpose::ClientAuth
+            }
         }];
         params.subject_alt_names = order.names.hosts;
         for path in order.names.paths {

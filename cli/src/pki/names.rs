@@ -42,8 +42,8 @@ pub(super) fn of(purpose: Purpose, args: &IssueArgs) -> Result<Names, Failure> {
     if purpose == Purpose::Server && !has_hosts {
         faults.push("a server needs a name that clients look for: give --dns or --ip".to_owned());
     }
-    if purpose != Purpose::Proxy && !args.group.is_empty() {
-        faults.push("--group is for proxy only".to_owned());
+    if !matches!(purpose, Purpose::Proxy | Purpose::Group) && !args.group.is_empty() {
+        faults.push("--group is for proxy and group only".to_owned());
     }
     let mut hosts = Vec::new();
     let local: &[&str] = match purpose {
@@ -84,6 +84,7 @@ fn paths(purpose: Purpose, name: &str, groups: &[String]) -> Vec<String> {
     let own = match purpose {
         Purpose::ControlPlane => "control-plane",
         Purpose::Proxy => "proxy",
+        Purpose::Group => "group",
         Purpose::Admin => "admin",
         Purpose::User => "user",
         Purpose::Server => return Vec::new(),

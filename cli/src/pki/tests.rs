@@ -129,7 +129,11 @@ fn everything_that_is_wrong_with_an_order_is_said_at_once() {
         .unwrap_err();
     assert_eq!(failure.exit_code(), 2);
     let said = failure.to_string();
-    for fault in ["NAME `../alice`", "--dns and --ip", "--group is for proxy"] {
+    for fault in [
+        "NAME `../alice`",
+        "--dns and --ip",
+        "--group is for proxy and group",
+    ] {
         assert!(said.contains(fault), "{said}");
     }
     for line in [
@@ -215,4 +219,71 @@ fn what_stands_in_a_certificate_is_shown_and_no_key() {
     assert_eq!(value[1]["certificates"][0]["uris"][0], "spiffe://evenkeel");
     let failure = desk.run("show DIR/edge-1.key").unwrap_err();
     assert!(failure.to_string().contains("no certificate"), "{failure}");
+}
+
+#[test]
+fn one_run_makes_everything_and_a_second_one_changes_nothing() {
+    let desk = Desk(tempfile::tempdir().unwrap());
+    let line = "init --dir DIR --if-absent --issue control-plane/cp,dns=cp.internal,ip=10.0.0.5 \
+                --issue group/edge --issue admin/root";
+    let (out, _) = desk.run(line).unwrap();
+    assert_eq!(out.lines().count(), 8, "{out}");
+    assert_eq!(
+        desk.identity("edge").names(),
+        ["spiffe://evenkeel/group/edge"]
+    );
+    let before = desk.identity("cp").fingerprint;
+    let (out, err) = desk.run(line).unwrap();
+    assert_eq!(out, "");
+    assert!(err.contains("cp is there and holds"), "{err}");
+    assert_eq!(desk.identity("cp").fingerprint, before);
+    let other = line.replace("cp.internal", "cp.example");
+    assert_eq!(desk.run(&other).unwrap().0.lines().count(), 2);
+    assert!(
+        desk.identity("cp")
+            .names()
+            .contains(&"cp.example".to_owned())
+    );
+}
+
+#[test]
+fn a_run_makes_again_what_ends_soon_or_lost_its_key() {
+    let desk = Desk::new();
+    let line = "init --dir DIR --if-absent --issue user/bob";
+    desk.run(line).unwrap();
+    let before = desk.identity("bob").fingerprint;
+    let at = |days: i64| {
+        let wanted = ["user/bob".parse().unwrap()];
+        let ready = batch::check(&wanted, Duration::from_hours(90 * 24)).unwrap();
+        let now = Timestamp::now() + SignedDuration::from_hours(days * 24);
+        batch::issue(&desk.path(""), ready, &mut captured().0, now).unwrap();
+        desk.identity("bob").fingerprint
+    };
+    assert_eq!(at(59), before);
+    let renewed = at(61);
+    assert_ne!(renewed, before);
+    std::fs::remove_file(desk.path("bob.key")).unwrap();
+    desk.run(line).unwrap();
+    assert_ne!(desk.identity("bob").fingerprint, renewed);
+}
+
+#[test]
+fn nothing_is_made_if_anything_wanted_is_wrong() {
+    let desk = Desk(tempfile::tempdir().unwrap());
+    let failure = desk
+        .run("init --dir DIR --issue server/shop --issue user/bob,group=a --issue user/Bob")
+        .unwrap_err();
+    assert_eq!(failure.exit_code(), 2);
+    for fault in ["`shop`", "`bob`", "given twice"] {
+        assert!(failure.to_string().contains(fault), "{failure}");
+    }
+    assert!(!desk.path("ca.crt").exists());
+    for bad in ["bob", "nobody/bob", "user/bob,x=y", "server/shop,ip=a"] {
+        assert!(bad.parse::<Wanted>().is_err(), "{bad}");
+    }
+    desk.run("init --dir DIR").unwrap();
+    let failure = desk
+        .run("init --dir DIR --if-absent --trust-domain other")
+        .unwrap_err();
+    assert!(failure.to_string().contains("trust-domain"), "{failure}");
 }

@@ -8,6 +8,7 @@
 
 mod architecture;
 mod config_push;
+mod containers;
 mod convergence;
 mod crash;
 mod deploy;

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Makes the base images that the Dockerfile and the compose file name, under
+# their public names, from Debian packages: for machines that can reach a Debian
+# mirror but no image registry.
+#
+#   deploy/offline/bases.sh runtime       the base of the image with libc
+#   deploy/offline/bases.sh prometheus    the image of Prometheus
+#
+# Without an argument it makes all of them. Images that are there already are
+# left alone.
+set -euo pipefail
+
+# The user of the images; the same number as in the public ones.
+readonly NONROOT=65532
+
+readonly RUNTIME=gcr.io/distroless/cc-debian12:nonroot
+readonly PROMETHEUS=prom/prometheus:v2.42.0
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# The files of some Debian packages, without running their scripts.
+unpack() {
+    local root=$1
+    shift
+    mkdir -p "$root" "$work/packages"
+    (cd "$work/packages" && apt-get download -q "$@" >/dev/null)
+    for package in "$work"/packages/*.deb; do
+        dpkg -x "$package" "$root"
+    done
+    rm -rf "$work/packages"
+    rm -rf "$root"/usr/share/{doc,man,lintian,locale,bug}
+}
+
+# The users, and a certificate bundle from the package's single files.
+finish() {
+    local root=$1
+    mkdir -p "$root"/{etc/ssl/certs,tmp,home/nonroot,var/lib}
+    chmod 1777 "$root/tmp"
+    printf 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:%s:%s:nonroot:/home/nonroot:/sbin/nologin\n' \
+        $NONROOT $NONROOT >"$root/etc/passwd"
+    printf 'root:x:0:\nnonroot:x:%s:\n' $NONROOT >"$root/etc/group"
+    printf 'hosts: files dns\n' >"$root/etc/nsswitch.conf"
+    if [ -d "$root/usr/share/ca-certificates/mozilla" ]; then
+        cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$root/etc/ssl/certs/ca-certificates.crt"
+    fi
+}
+
+import() {
+    local root=$1 image=$2
+    shift 2
+    tar --numeric-owner --owner=0 --group=0 -C "$root" -c . | docker import "$@" - "$image" >/dev/null
+    echo "made $image"
+}
+
+present() {
+    docker image inspect "$1" >/dev/null 2>&1 && echo "$1 is there"
+}
+
+runtime() {
+    present $RUNTIME && return
+    local root=$work/runtime
+    unpack "$root" libc6 libgcc-s1 ca-certificates tzdata base-files netbase
+    finish "$root"
+    import "$root" $RUNTIME --change "USER $NONROOT:$NONROOT" --change 'WORKDIR /home/nonroot' \
+        --change 'ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt' \
+        --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+}
+
+prometheus() {
+    present $PROMETHEUS && return
+    local root=$work/prometheus
+    unpack "$root" libc6 ca-certificates tzdata base-files netbase prometheus
+    finish "$root"
+    mkdir -p "$root/prometheus" "$root/bin"
+    cp "$root/usr/bin/prometheus" "$root/bin/prometheus" 2>/dev/null || true
+    chmod 1777 "$root/prometheus"
+    import "$root" $PROMETHEUS --change 'USER 65534:65534' --change 'WORKDIR /prometheus' \
+        --change 'ENTRYPOINT ["/bin/prometheus"]'
+}
+
+for image in "${@:-runtime prometheus}"; do
+    for one in $image; do
+        "$one"
+    done
+done

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# `docker compose up` on a machine that can reach a Debian mirror but no image
+# registry: the images are made here, under the names that the compose file has.
+#
+#   deploy/offline/up.sh                 build the program, then everything
+#   deploy/offline/up.sh path/evenkeel   with this program, which must be static
+#   deploy/offline/up.sh --images [path] the images only
+#
+# The program is built with the profile in PROFILE (release if not given).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+# Jaeger's name is given to our own viewer of traces.
+readonly TRACES=jaegertracing/all-in-one:1.76.0
+readonly TARGET=x86_64-unknown-linux-gnu
+profile=${PROFILE:-release}
+
+only_images=
+if [ "${1:-}" = --images ]; then
+    only_images=yes
+    shift
+fi
+program=${1:-}
+if [ -z "$program" ]; then
+    RUSTFLAGS="-C target-feature=+crt-static" \
+        cargo build --locked --profile "$profile" --target $TARGET --target-dir target/static
+    folder=$profile
+    [ "$profile" = dev ] && folder=debug
+    program=target/static/$TARGET/$folder/evenkeel
+fi
+
+mkdir -p dist
+if [ "$program" != dist/evenkeel ]; then
+    strip -o dist/evenkeel "$program"
+fi
+if [ -s /etc/ssl/certs/ca-certificates.crt ]; then
+    cp /etc/ssl/certs/ca-certificates.crt dist/ca-certificates.crt
+else
+    : >dist/ca-certificates.crt
+fi
+docker build -q -t evenkeel:dev --target prebuilt .
+docker build -q -t $TRACES - <<DOCKERFILE
+FROM evenkeel:dev
+ENTRYPOINT ["/usr/local/bin/evenkeel", "demo", "traces", "--otlp", "0.0.0.0:4317", "--listen", "0.0.0.0:16686"]
+DOCKERFILE
+deploy/offline/bases.sh prometheus
+if [ -n "$only_images" ]; then
+    exit
+fi
+
+compose=docker-compose
+if docker compose version >/dev/null 2>&1; then
+    compose="docker compose"
+fi
+# Version 1 of compose cannot recreate containers of newer engines.
+$compose down --remove-orphans
+exec $compose up -d --no-build
