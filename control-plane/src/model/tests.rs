@@ -323,6 +323,43 @@ fn cluster_settings_out_of_their_range_are_refused() {
             json!({"endpoints": {"static": [{"address": "127.0.0.1:0"}]}}),
             "endpoints.static[0].address",
         ),
+        (
+            json!({"endpoints": {"ref": "", "dns": {"host": "cart", "port": 1},
+                "static": [{"address": "127.0.0.1:1"}]}}),
+            "endpoints",
+        ),
+        (
+            json!({"endpoints": {"dns": {"host": "10.0.0.1", "port": 80}}}),
+            "endpoints.dns.host",
+        ),
+        (
+            json!({"endpoints": {"dns": {"host": "cart:80", "port": 80}}}),
+            "endpoints.dns.host",
+        ),
+        (
+            json!({"endpoints": {"dns": {"host": "-cart", "port": 80}}}),
+            "endpoints.dns.host",
+        ),
+        (
+            json!({"endpoints": {"dns": {"port": 80}}}),
+            "endpoints.dns.host",
+        ),
+        (
+            json!({"endpoints": {"dns": {"host": "cart"}}}),
+            "endpoints.dns.port",
+        ),
+        (
+            json!({"endpoints": {"dns": {"host": "cart", "port": 65536}}}),
+            "endpoints.dns.port",
+        ),
+        (
+            json!({"endpoints": {"dns": {"host": "cart", "port": 80, "refresh": "0.1s"}}}),
+            "endpoints.dns.refresh",
+        ),
+        (
+            json!({"endpoints": {"dns": {"host": "cart", "port": 80, "refresh": "0s"}}}),
+            "endpoints.dns.refresh",
+        ),
     ];
     for (extra, path) in cases {
         let mut value = cluster("c");
