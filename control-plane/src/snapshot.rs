@@ -292,7 +292,7 @@ fn needs(resource: &Resource) -> Vec<(ResourceType, String)> {
                 ir::Discovery::Named(name) => {
                     vec![(ResourceType::Assignment, name.as_str().to_owned())]
                 }
-                ir::Discovery::Inline(_) => Vec::new(),
+                ir::Discovery::Inline(_) | ir::Discovery::Dns(_) => Vec::new(),
             };
             let names = cluster.tls.iter().flat_map(secret::of_cluster);
             needs.extend(names.map(secret_need));

@@ -213,9 +213,10 @@ async fn config_dump(State(admin): Shared) -> Response {
 async fn clusters(State(admin): Shared, request: Request) -> Response {
     let now = admin.clock.now();
     let snapshot = admin.current.load_full();
+    let clusters = dump::clusters(&snapshot, &admin.status.names.load(), now);
     match format_of(&request) {
-        Ok(Format::Json) => json(&dump::clusters(&snapshot, now)),
-        Ok(Format::Text) => dump::clusters_text(&snapshot, now).into_response(),
+        Ok(Format::Json) => json(&clusters),
+        Ok(Format::Text) => dump::clusters_text(clusters).into_response(),
         Err(refused) => refused,
     }
 }

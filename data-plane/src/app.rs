@@ -1,7 +1,7 @@
 //! Puts the proxy together and takes it apart again.
 //!
 //! ```text
-//! caller's runtime: xDS stream, health, admin, fleet, certificate files  (the control runtime)
+//! caller's runtime: xDS stream, names, health, admin, fleet, certificate files  (the control runtime)
 //! threads:          workers | configuration | state file | access log | traces
 //! ```
 //!
@@ -27,6 +27,7 @@ use crate::admin::guard::Guard;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::ProxyArgs;
+use crate::dns;
 use crate::drain::DrainReport;
 use crate::fleet;
 use crate::health::{self, TRIGGER_QUEUE};
@@ -123,6 +124,7 @@ pub async fn run(
     let stream_end = stream.shutdown.clone();
     tasks.spawn(stream.run());
     tasks.spawn(watch_files.run());
+    tasks.spawn(common.names(&args, applier.clone()).run());
     tasks.spawn(common.health(triggers, seed).run());
     tasks.spawn(common.fleet(admin_address).run());
     let sources = telemetry.sources(&common, &shared);
@@ -273,6 +275,17 @@ impl Common {
             clock: self.clock,
             entropy: self.fork(),
             shutdown: self.ending.child_token(),
+        }
+    }
+
+    fn names(&mut self, args: &ProxyArgs, applier: applier::Handle) -> dns::task::Task {
+        dns::task::Task {
+            resolver: dns::resolver::Resolver::new(args.dns_server.clone()),
+            applier,
+            status: Arc::clone(&self.status),
+            clock: self.clock,
+            entropy: self.fork(),
+            shutdown: self.ending.clone(),
         }
     }
 

@@ -133,6 +133,16 @@ pub struct ProxyArgs {
     #[arg(long, env = "EVENKEEL_NO_STATE")]
     pub no_state: bool,
 
+    /// Name server that is asked for the endpoints of clusters with `dns`, such as
+    /// `10.0.0.53:53`; may be given more than once. Those of the host if not given.
+    #[arg(
+        long,
+        env = "EVENKEEL_DNS_SERVER",
+        value_name = "ADDRESS",
+        value_delimiter = ','
+    )]
+    pub dns_server: Vec<SocketAddr>,
+
     /// Time between not being ready and closing the listeners, when stopping.
     #[arg(long, env = "EVENKEEL_DRAIN_DELAY", value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     pub drain_delay: Duration,

@@ -20,6 +20,7 @@ use tonic::Code;
 use tracing::debug;
 
 use crate::clock::Clock;
+use crate::dns;
 use crate::runtime::membership::cause_label;
 use crate::runtime::snapshot::Snapshot;
 use crate::tick::Tick;
@@ -203,7 +204,7 @@ impl Task {
         let config = self.status.config.load();
         let held = config.mass_removal.as_ref();
         v1::ProxyReport {
-            problems: problems(&self.secrets.shown(), jiff::Timestamp::now().as_second()),
+            problems: self.problems(),
             instance_id: self.instance.clone(),
             admin_address: self.admin.to_string(),
             uptime: duration(self.clock.now().since(Tick::default())),
@@ -212,6 +213,13 @@ impl Task {
             requests: answered.sum(),
             active_requests: u32::try_from(open.sum::<u64>()).unwrap_or(u32::MAX),
         }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut found = problems(&self.secrets.shown(), jiff::Timestamp::now().as_second());
+        let names = self.status.names.load();
+        found.extend(dns::shown::problems(&names, self.clock.now()));
+        found
     }
 
     fn answer(&self, response: v1::ReportResponse) -> Option<Message> {

@@ -8,6 +8,7 @@ pub mod app;
 pub mod balance;
 pub mod clock;
 pub mod config;
+pub mod dns;
 pub mod drain;
 pub mod filter;
 pub mod fleet;

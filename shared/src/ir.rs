@@ -12,8 +12,8 @@ mod tls;
 
 pub use assignment::{Assignment, Endpoint, Health, Locality};
 pub use cluster::{
-    Breakers, Cluster, Connection, Discovery, LbPolicy, LoadBalancing, Outlier, RetryBudget,
-    UpstreamProtocol,
+    Breakers, Cluster, Connection, Discovery, DnsFamily, DnsTarget, LbPolicy, LoadBalancing,
+    Outlier, RetryBudget, UpstreamProtocol,
 };
 pub use listener::{AccessLog, HttpProtocol, Limits, Listener, RouteSource, Timeouts};
 pub use route::{

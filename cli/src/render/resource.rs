@@ -185,7 +185,9 @@ fn route_row(route: &Route) -> (Vec<String>, Vec<String>) {
 
 fn cluster_row(cluster: &Cluster) -> (Vec<String>, Vec<String>) {
     let endpoints = cluster.endpoints.clone().unwrap_or_default();
-    let (count, addresses) = if endpoints.r#ref.is_empty() {
+    let (count, addresses) = if let Some(dns) = &endpoints.dns {
+        (format!("dns/{}:{}", dns.host, dns.port), String::new())
+    } else if endpoints.r#ref.is_empty() {
         (
             endpoints.r#static.len().to_string(),
             addresses(&endpoints.r#static),

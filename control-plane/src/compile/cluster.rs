@@ -8,7 +8,8 @@ use evenkeel_shared::names::{AssignmentName, ClusterName};
 use crate::model::{Cluster, Model, Source};
 
 /// Endpoints always travel apart from their cluster, so that a change of
-/// addresses never touches what is known of the cluster.
+/// addresses never touches what is known of the cluster; those that are looked
+/// up do not travel at all.
 pub(super) fn compile(name: &str, cluster: &Cluster) -> ir::Cluster {
     let Cluster {
         source,
@@ -22,10 +23,13 @@ pub(super) fn compile(name: &str, cluster: &Cluster) -> ir::Cluster {
     } = cluster;
     ir::Cluster {
         name: ClusterName::from(name),
-        discovery: ir::Discovery::Named(match source {
-            Source::Static(_) => own_assignment(name),
-            Source::Shared(endpoints) => AssignmentName::from(endpoints.as_str()),
-        }),
+        discovery: match source {
+            Source::Static(_) => ir::Discovery::Named(own_assignment(name)),
+            Source::Shared(endpoints) => {
+                ir::Discovery::Named(AssignmentName::from(endpoints.as_str()))
+            }
+            Source::Dns(target) => ir::Discovery::Dns(target.clone()),
+        },
         protocol: *protocol,
         load_balancing: *load_balancing,
         breakers: *breakers,

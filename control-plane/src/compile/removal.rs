@@ -66,6 +66,8 @@ fn endpoints(config: &ConfigSet, clusters: &BTreeSet<&ClusterName>) -> usize {
         .filter_map(|cluster| match &cluster.discovery {
             ir::Discovery::Named(name) => config.assignments.get(name.as_str()),
             ir::Discovery::Inline(assignment) => Some(assignment),
+            // How many there are, only proxies know.
+            ir::Discovery::Dns(_) => None,
         })
         .map(|assignment| assignment.endpoints.len())
         .sum()

@@ -47,6 +47,19 @@ fn rewrite(route: &ir::Route) -> (&ir::PathMatch, &ir::PathRewrite) {
 }
 
 #[test]
+fn a_name_travels_with_its_cluster_and_has_no_assignment() {
+    let dns = json!({"host": "Cart", "port": 8080, "refresh": "2s"});
+    let config = compiled(&[json!({"name": "c", "cluster": {"endpoints": {"dns": dns}}})]);
+    let cluster = config.clusters.values().next().unwrap();
+    let ir::Discovery::Dns(target) = &cluster.discovery else {
+        panic!("is not looked up");
+    };
+    assert_eq!((target.host.as_str(), target.port), ("cart", 8080));
+    assert_eq!(target.refresh.as_secs(), 2);
+    assert!(config.assignments.is_empty());
+}
+
+#[test]
 fn a_shop_compiles_to_what_was_reviewed() {
     #[derive(Serialize)]
     struct Golden {

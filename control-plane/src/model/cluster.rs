@@ -36,6 +36,8 @@ pub enum Source {
     Static(Vec<ir::Endpoint>),
     /// They are those of the `Endpoints` resource of this name.
     Shared(String),
+    /// They are the addresses of a name, which proxies look up.
+    Dns(ir::DnsTarget),
 }
 
 /// The settings of a cluster that a policy can also carry.
@@ -57,7 +59,7 @@ pub(super) fn from_proto(
     faults: &mut Faults,
 ) -> Option<Cluster> {
     if proto.endpoints.is_none() {
-        faults.add("endpoints", "required: one of `static` and `ref`");
+        faults.add("endpoints", "required: one of `static`, `dns` and `ref`");
     }
     let endpoints = proto.endpoints.as_ref();
     let source = endpoints.and_then(|endpoints| read_source(endpoints, faults));
@@ -83,16 +85,27 @@ pub(super) fn from_proto(
 }
 
 fn read_source(proto: &v1::ClusterEndpoints, faults: &mut Faults) -> Option<Source> {
-    let v1::ClusterEndpoints { r#static, r#ref } = proto;
+    let v1::ClusterEndpoints {
+        r#static,
+        r#ref,
+        dns,
+    } = proto;
     let own = endpoints::from_proto(r#static, "endpoints.static", faults);
-    if r#ref.is_empty() {
-        return Some(Source::Static(own));
+    let dns = dns.as_ref().map(|dns| {
+        within(faults, "endpoints.dns", |faults| {
+            endpoints::dns(dns, faults)
+        })
+    });
+    match (r#static.is_empty(), dns, r#ref.is_empty()) {
+        (_, None, true) => Some(Source::Static(own)),
+        (true, None, false) => Some(Source::Shared(r#ref.clone())),
+        (true, Some(target), true) => target.map(Source::Dns),
+        _ => {
+            let rule = "must be one of `static`, `dns` and `ref`, not several";
+            faults.add("endpoints", rule);
+            None
+        }
     }
-    if r#static.is_empty() {
-        return Some(Source::Shared(r#ref.clone()));
-    }
-    faults.add("endpoints", "must be one of `static` and `ref`, not both");
-    None
 }
 
 fn read_protocol(protocol: i32, faults: &mut Faults) -> Option<ir::UpstreamProtocol> {

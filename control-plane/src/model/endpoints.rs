@@ -1,10 +1,11 @@
-//! `Endpoints`, checked and complete.
+//! `Endpoints`, checked and complete, and names that stand for them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use evenkeel_shared::error::Faults;
 use evenkeel_shared::ir;
 use evenkeel_shared::proto::v1;
+use evenkeel_shared::units::format_duration;
 
 use super::fields;
 
@@ -65,10 +66,70 @@ fn read_address(text: &str, faults: &mut Faults) -> Option<SocketAddr> {
         Ok(address) if address.ip().is_unspecified() => "must be an address that can be reached",
         Ok(address) => return Some(address),
         Err(_) => {
-            "must be an IP address and a port, such as 127.0.0.1:9001; names are not looked up"
+            "must be an IP address and a port, such as 127.0.0.1:9001; a name belongs into `dns` of a `Cluster`"
         }
     };
     faults.add("address", format!("invalid value {text:?}: {rule}"));
+    None
+}
+
+/// Reads a name that proxies look up.
+pub(super) fn dns(proto: &v1::DnsEndpoints, faults: &mut Faults) -> Option<ir::DnsTarget> {
+    let v1::DnsEndpoints {
+        host,
+        port,
+        refresh,
+    } = proto;
+    let host = read_host(host, faults);
+    let port = u16::try_from(*port).ok().filter(|port| *port > 0);
+    if port.is_none() {
+        let reason = if proto.port == 0 {
+            "required: 1 to 65535".to_owned()
+        } else {
+            format!("invalid value {}: must be between 1 and 65535", proto.port)
+        };
+        faults.add("port", reason);
+    }
+    let refresh = match refresh {
+        None => ir::DnsTarget::DEFAULT_REFRESH,
+        Some(refresh) => fields::positive(Some(*refresh), "refresh", faults),
+    };
+    // Zero is another fault, and noted.
+    if !refresh.is_zero() && refresh < ir::DnsTarget::MIN_REFRESH {
+        let least = format_duration(ir::DnsTarget::MIN_REFRESH);
+        let value = format_duration(refresh);
+        faults.add(
+            "refresh",
+            format!("invalid value {value}: must be at least {least}"),
+        );
+    }
+    Some(ir::DnsTarget {
+        host: host?,
+        port: port?,
+        refresh,
+        // Container networks let an answer live for minutes while their members
+        // change.
+        respect_ttl: false,
+        family: ir::DnsFamily::All,
+    })
+}
+
+/// A name in lower case; a dot at its end keeps search domains away.
+fn read_host(text: &str, faults: &mut Faults) -> Option<String> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let rule = if text.is_empty() {
+        faults.add("host", "required");
+        return None;
+    } else if text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok() {
+        "is an address, which is not looked up: use `static`"
+    } else if name.contains(':') {
+        "must be a host name; the port stands in `port`"
+    } else if fields::is_hostname(name) {
+        return Some(text.to_ascii_lowercase());
+    } else {
+        "must be a host name"
+    };
+    faults.add("host", format!("invalid value {text:?}: {rule}"));
     None
 }
 

@@ -325,13 +325,64 @@ fn cluster_settings_out_of_their_range_are_refused() {
         ),
     ];
     for (extra, path) in cases {
-        let mut value = cluster("c");
-        let spec = value["cluster"].as_object_mut().unwrap();
-        spec.extend(extra.as_object().unwrap().clone());
-        let found = faults(&value);
-        assert_eq!(found.len(), 1, "{extra}: {found:?}");
-        assert!(found[0].starts_with(&format!("{path}: ")), "{found:?}");
+        refuses_cluster(&extra, path);
     }
+}
+
+#[test]
+fn names_of_endpoints_that_cannot_be_asked_for_are_refused() {
+    let cases = [
+        (
+            json!({"endpoints": {"ref": "", "dns": {"host": "cart", "port": 1},
+                "static": [{"address": "127.0.0.1:1"}]}}),
+            "endpoints",
+        ),
+        (
+            json!({"endpoints": {"dns": {"host": "10.0.0.1", "port": 80}}}),
+            "endpoints.dns.host",
+        ),
+        (
+            json!({"endpoints": {"dns": {"host": "cart:80", "port": 80}}}),
+            "endpoints.dns.host",
+        ),
+        (
+            json!({"endpoints": {"dns": {"host": "-cart", "port": 80}}}),
+            "endpoints.dns.host",
+        ),
+        (
+            json!({"endpoints": {"dns": {"port": 80}}}),
+            "endpoints.dns.host",
+        ),
+        (
+            json!({"endpoints": {"dns": {"host": "cart"}}}),
+            "endpoints.dns.port",
+        ),
+        (
+            json!({"endpoints": {"dns": {"host": "cart", "port": 65536}}}),
+            "endpoints.dns.port",
+        ),
+        (
+            json!({"endpoints": {"dns": {"host": "cart", "port": 80, "refresh": "0.1s"}}}),
+            "endpoints.dns.refresh",
+        ),
+        (
+            json!({"endpoints": {"dns": {"host": "cart", "port": 80, "refresh": "0s"}}}),
+            "endpoints.dns.refresh",
+        ),
+    ];
+    for (extra, path) in cases {
+        refuses_cluster(&extra, path);
+    }
+}
+
+/// A cluster with these fields has one fault, at the path.
+fn refuses_cluster(extra: &Value, path: &str) {
+    let mut value = cluster("c");
+    let spec = value["cluster"].as_object_mut().unwrap();
+    spec.extend(extra.as_object().unwrap().clone());
+    let found = faults(&value);
+    assert_eq!(found.len(), 1, "{extra}: {found:?}");
+    assert!(found[0].starts_with(&format!("{path}: ")), "{found:?}");
 }
 
 #[test]

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use evenkeel_shared::ir;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Admin;
 use super::certificates::certificates;
+use crate::dns::shown::Shown;
 use crate::fleet::endpoints;
 use crate::runtime::snapshot::Snapshot;
 use crate::tick::Tick;
@@ -85,15 +87,46 @@ struct Host {
     failures: u64,
 }
 
+/// A name in the place of endpoints, as it is shown.
+#[derive(Serialize)]
+struct Name {
+    host: String,
+    port: u16,
+    answered_seconds_ago: Option<u64>,
+    failures: u64,
+    failing_for_seconds: Option<u64>,
+    reason: Option<String>,
+    left_out: usize,
+}
+
+fn name_of(spec: &ir::Cluster, names: &Shown, now: Tick) -> Option<Name> {
+    let ir::Discovery::Dns(target) = &spec.discovery else {
+        return None;
+    };
+    let seen = names.get(target).cloned().unwrap_or_default();
+    let ago = |since: Tick| now.since(since).as_secs();
+    Some(Name {
+        host: target.host.clone(),
+        port: target.port,
+        answered_seconds_ago: seen.answered.map(ago),
+        failures: seen.failures,
+        failing_for_seconds: seen.failing.as_ref().map(|(since, _)| ago(*since)),
+        reason: seen.failing.map(|(_, reason)| reason.as_ref().to_owned()),
+        left_out: seen.left_out,
+    })
+}
+
 /// A cluster as it is shown.
 #[derive(Serialize)]
 pub(super) struct Cluster {
     panic: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dns: Option<Name>,
     hosts: Vec<Host>,
 }
 
 /// The clusters and their hosts.
-pub(super) fn clusters(snapshot: &Snapshot, now: Tick) -> BTreeMap<String, Cluster> {
+pub(super) fn clusters(snapshot: &Snapshot, names: &Shown, now: Tick) -> BTreeMap<String, Cluster> {
     let clusters = snapshot.clusters.iter().map(|(name, cluster)| {
         let seen = endpoints(cluster, now);
         let hosts = seen.endpoints.into_iter().map(|host| Host {
@@ -109,6 +142,7 @@ pub(super) fn clusters(snapshot: &Snapshot, now: Tick) -> BTreeMap<String, Clust
         });
         let shown = Cluster {
             panic: seen.panic,
+            dns: name_of(&cluster.spec, names, now),
             hosts: hosts.collect(),
         };
         (name.as_str().to_owned(), shown)
@@ -117,12 +151,24 @@ pub(super) fn clusters(snapshot: &Snapshot, now: Tick) -> BTreeMap<String, Clust
 }
 
 /// The same, a line for each host.
-pub(super) fn clusters_text(snapshot: &Snapshot, now: Tick) -> String {
+pub(super) fn clusters_text(clusters: BTreeMap<String, Cluster>) -> String {
     let mut text = String::new();
-    for (name, cluster) in clusters(snapshot, now) {
+    for (name, cluster) in clusters {
         let panic = if cluster.panic { " (panic)" } else { "" };
         // Writing into a String does not fail.
         let _ = writeln!(text, "{name}{panic}");
+        if let Some(dns) = cluster.dns {
+            let answered = match dns.answered_seconds_ago {
+                Some(seconds) => format!("answered {seconds} s ago"),
+                None => "not answered".to_owned(),
+            };
+            let (host, port, failures) = (dns.host, dns.port, dns.failures);
+            let _ = write!(text, "  dns {host}:{port} {answered} failures={failures}");
+            if let Some(reason) = dns.reason {
+                let _ = write!(text, " failing: {reason}");
+            }
+            text.push('\n');
+        }
         for host in cluster.hosts {
             let health = if host.healthy {
                 "healthy".to_owned()

@@ -24,6 +24,7 @@ use crate::tls::sample::{Authority, write};
 use crate::xds::sample::{assignment, cluster, listener, response, table};
 
 mod certificates;
+mod names;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

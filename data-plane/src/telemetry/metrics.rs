@@ -21,6 +21,7 @@ use crate::xds::view::{ConfigView, Status};
 mod certificates;
 mod clusters;
 mod listeners;
+mod names;
 mod process;
 mod workers;
 
@@ -108,6 +109,7 @@ pub fn all() -> impl Iterator<Item = &'static Metric> {
     listeners::METRICS
         .iter()
         .chain(clusters::METRICS)
+        .chain(names::METRICS)
         .chain(workers::METRICS)
         .chain(certificates::METRICS)
         .chain(process::METRICS)

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use crate::clock::Clock;
+use crate::dns::plan::News;
 use crate::runtime::build::{Builder, Staged};
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::access_log::LogTargets;
@@ -46,6 +47,8 @@ pub enum Command {
     Response(Box<DeltaDiscoveryResponse>, oneshot::Sender<bool>),
     /// The stream has ended.
     Disconnected,
+    /// Endpoints of names were found.
+    Found(News),
     /// Apply what is held back. The answer says what was applied, if anything.
     Confirm(oneshot::Sender<Option<String>>),
     /// Close all listeners, and open none any more.
@@ -223,14 +226,17 @@ impl<P: Ports> Applier<P> {
     fn publish(&self, told_listeners: bool) {
         let session = &self.session;
         let waiting = session.active().waiting(session.held());
-        let listeners_wait = waiting.iter().any(|key| key.kind == ResourceType::Listener);
+        let (names, found) = session.names();
+        // Names are waited for only so long, and by then are found or given up.
+        let waits = names.iter().any(|target| !found.contains_key(target))
+            || waiting.iter().any(|key| key.kind == ResourceType::Listener);
         let mass_removal = session.pending().map(|pending| HeldBack {
             reason: pending.reason.clone(),
             resources: pending.changes.keys().cloned().collect(),
         });
         let was = self.status.config.load();
         let told = told_listeners || was.told_listeners;
-        if told && !listeners_wait {
+        if told && !waits {
             self.status.set_configured();
         }
         info!(
@@ -244,6 +250,8 @@ impl<P: Ports> Applier<P> {
         self.status.config.store(Arc::new(ConfigView {
             version: Arc::clone(session.version()),
             held: session.held().clone(),
+            names: Arc::clone(names),
+            found: Arc::clone(found),
             active: Arc::clone(session.active()),
             rejected: session.rejected().clone(),
             waiting,
@@ -305,6 +313,10 @@ impl<P: Ports> Worker<P> {
             Command::Disconnected => {
                 self.requests = None;
                 self.parts.session.disconnect();
+            }
+            Command::Found(news) => {
+                let step = self.parts.session.find(news);
+                self.step(step);
             }
             Command::Confirm(done) => {
                 let reason = self.parts.session.pending().map(|held| held.reason.clone());

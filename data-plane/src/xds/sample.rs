@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryResponse, Resource as Wrapper};
 use evenkeel_shared::ir::{
-    Action, Assignment, Breakers, Cluster, Connection, Discovery, Domain, Endpoint, Forward,
-    HeaderEdits, Health, HttpProtocol, LbPolicy, Limits, Listener, LoadBalancing, Locality,
-    PathMatch, RetryBudget, Route, RouteMatch, RouteSource, RouteTable, Timeouts, UpstreamProtocol,
-    VirtualHost, WeightedCluster,
+    Action, Assignment, Breakers, Cluster, Connection, Discovery, DnsFamily, DnsTarget, Domain,
+    Endpoint, Forward, HeaderEdits, Health, HttpProtocol, LbPolicy, Limits, Listener,
+    LoadBalancing, Locality, PathMatch, RetryBudget, Route, RouteMatch, RouteSource, RouteTable,
+    Timeouts, UpstreamProtocol, VirtualHost, WeightedCluster,
 };
 use evenkeel_shared::units::Percent;
 use evenkeel_shared::xds::{Resource, ResourceType, encode, version};
@@ -41,6 +41,16 @@ pub(crate) fn cluster(name: &str) -> Cluster {
             idle_timeout: None,
             max_requests: None,
         },
+    }
+}
+
+pub(crate) fn dns_target(host: &str, port: u16) -> DnsTarget {
+    DnsTarget {
+        host: host.to_owned(),
+        port,
+        refresh: DnsTarget::MIN_REFRESH,
+        respect_ttl: false,
+        family: DnsFamily::V4,
     }
 }
 

@@ -18,12 +18,13 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 };
 use envoy_types::pb::google::rpc::Status;
 use evenkeel_shared::error::Invalid;
-use evenkeel_shared::ir;
+use evenkeel_shared::ir::{self, DnsTarget};
 use evenkeel_shared::xds::ResourceType;
 
+use crate::dns::plan::News;
 use crate::tick::Tick;
 use crate::xds::guard::Usage;
-use crate::xds::state::{Accepted, Active, Held, Key, NAMED, Value, wanted};
+use crate::xds::state::{Accepted, Active, Found, Held, Key, NAMED, Value, wanted};
 
 mod nack;
 mod read;
@@ -106,6 +107,10 @@ struct State {
     held: Held,
     active: Arc<Active>,
     missing: BTreeSet<Key>,
+    /// What was found of the names in `names`.
+    found: Arc<Found>,
+    /// What clusters want to be looked up.
+    names: Arc<BTreeSet<DnsTarget>>,
     rejected: BTreeMap<Key, Rejected>,
     pending: Option<Pending>,
     /// Listeners that were refused only because their address is not free.
@@ -141,6 +146,11 @@ impl Session {
     /// What is in force.
     pub fn active(&self) -> &Arc<Active> {
         &self.state.active
+    }
+
+    /// The names to look up, and what was found of them.
+    pub fn names(&self) -> (&Arc<BTreeSet<DnsTarget>>, &Arc<Found>) {
+        (&self.state.names, &self.state.found)
     }
 
     /// What is refused.
@@ -217,6 +227,11 @@ impl Session {
             .map(|(key, _)| key.clone())
             .collect();
         (!due.is_empty()).then(|| Step::expire(self, due))
+    }
+
+    /// What these endpoints of names would change.
+    pub fn find(&self, news: News) -> Step {
+        Step::find(self, news)
     }
 
     /// When [`Self::expire`] is to be asked next.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evenkeel_shared::ir::{self, Discovery, RouteSource};
+use evenkeel_shared::ir::{self, Discovery, DnsTarget, RouteSource};
 use evenkeel_shared::names::{
     AssignmentName, ClusterName, ListenerName, RouteTableName, SecretName,
 };
@@ -15,8 +15,12 @@ use evenkeel_shared::xds::{Resource, ResourceType};
 
 mod needs;
 
-pub use needs::{NAMED, wanted};
+pub use needs::{NAMED, names, wanted};
 use needs::{cluster_secrets, listener_secrets};
+
+/// What was found of the names that clusters have in the place of endpoints;
+/// `None` is a name that need not be waited for any longer.
+pub type Found = BTreeMap<DnsTarget, Option<Arc<ir::Assignment>>>;
 
 /// Type and name of a resource.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -202,7 +206,7 @@ impl Held {
 pub struct ActiveCluster {
     /// Its settings.
     pub spec: Arc<ir::Cluster>,
-    /// Its endpoints; `None` if the control plane has none for it.
+    /// Its endpoints; `None` if neither the control plane nor DNS has any for it.
     pub assignment: Option<Arc<ir::Assignment>>,
 }
 
@@ -229,11 +233,11 @@ pub struct Active {
 impl Active {
     /// What is in force once `held` is accepted, after `before` was in force.
     /// `missing` are named resources that need not be waited for.
-    pub fn compose(held: &Held, missing: &BTreeSet<Key>, before: &Self) -> Self {
+    pub fn compose(held: &Held, missing: &BTreeSet<Key>, found: &Found, before: &Self) -> Self {
         let clusters = held.clusters().filter_map(|spec| {
             let old = before.clusters.get(&spec.name);
-            let active = active_cluster(spec, held, missing, old)
-                .or_else(|| old.map(|old| refreshed_cluster(old, held)))?;
+            let active = active_cluster(spec, held, (missing, found), old)
+                .or_else(|| old.map(|old| refreshed_cluster(old, held, found)))?;
             Some((spec.name.clone(), active))
         });
         let listeners = held.listeners().filter_map(|spec| {
@@ -273,7 +277,7 @@ impl Active {
 fn active_cluster(
     spec: &Arc<ir::Cluster>,
     held: &Held,
-    missing: &BTreeSet<Key>,
+    (missing, found): (&BTreeSet<Key>, &Found),
     old: Option<&ActiveCluster>,
 ) -> Option<ActiveCluster> {
     if !held.settles(missing, cluster_secrets(spec)) {
@@ -292,6 +296,7 @@ fn active_cluster(
             None if missing.contains(&Key::new(ResourceType::Assignment, name.as_str())) => None,
             None => return None,
         },
+        Discovery::Dns(target) => found.get(target)?.clone(),
     };
     Some(ActiveCluster {
         spec: Arc::clone(spec),
@@ -300,9 +305,10 @@ fn active_cluster(
 }
 
 /// The cluster as it was, with the newest endpoints.
-fn refreshed_cluster(old: &ActiveCluster, held: &Held) -> ActiveCluster {
+fn refreshed_cluster(old: &ActiveCluster, held: &Held, found: &Found) -> ActiveCluster {
     let newest = match &old.spec.discovery {
         Discovery::Named(name) => held.assignment(name),
+        Discovery::Dns(target) => found.get(target).and_then(Option::as_ref),
         Discovery::Inline(_) => None,
     };
     ActiveCluster {

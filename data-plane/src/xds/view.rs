@@ -1,18 +1,20 @@
 //! What the configuration side shows of itself: to the admin port, to metrics,
 //! and to the control plane.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use evenkeel_shared::ir::DnsTarget;
 use evenkeel_shared::xds::ResourceType;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::dns::shown::Shown;
 use crate::tick::Tick;
 use crate::xds::session::Rejected;
-use crate::xds::state::{Active, Held, Key};
+use crate::xds::state::{Active, Found, Held, Key};
 
 /// The configuration as it stands; replaced whole at every change.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +23,10 @@ pub struct ConfigView {
     pub version: Arc<str>,
     /// What is accepted.
     pub held: Held,
+    /// The names that clusters want to be looked up.
+    pub names: Arc<BTreeSet<DnsTarget>>,
+    /// What is known of their endpoints.
+    pub found: Arc<Found>,
     /// What is in force.
     pub active: Arc<Active>,
     /// What is refused, and why.
@@ -69,6 +75,8 @@ pub struct Status {
     /// Seconds since 1970 at which the last-known-good file was written; 0 is
     /// never.
     pub saved_at: AtomicU64,
+    /// What came of looking names up.
+    pub names: ArcSwap<Shown>,
     nacks: [AtomicU64; ResourceType::ALL.len() + 1],
     news: Notify,
     /// Whether listeners are known and none waited, once.

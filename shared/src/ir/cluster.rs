@@ -38,6 +38,42 @@ pub enum Discovery {
     Named(AssignmentName),
     /// Part of the cluster.
     Inline(Assignment),
+    /// Whatever addresses a name has (strict DNS).
+    Dns(DnsTarget),
+}
+
+/// A name that is looked up again and again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DnsTarget {
+    /// The name, in lower case; never an address.
+    pub host: String,
+    /// The port of every endpoint; not 0.
+    pub port: u16,
+    /// Time between two lookups; at least [`Self::MIN_REFRESH`].
+    #[serde(with = "duration_text")]
+    pub refresh: Duration,
+    /// Whether an answer that may be kept for longer is.
+    pub respect_ttl: bool,
+    /// Which addresses count.
+    pub family: DnsFamily,
+}
+
+impl DnsTarget {
+    /// The shortest time between two lookups.
+    pub const MIN_REFRESH: Duration = Duration::from_millis(500);
+    /// Time between two lookups where nothing is said; as in Envoy.
+    pub const DEFAULT_REFRESH: Duration = Duration::from_secs(5);
+}
+
+/// Which addresses of a name count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum DnsFamily {
+    /// All.
+    All,
+    /// Those of IPv4.
+    V4,
+    /// Those of IPv6.
+    V6,
 }
 
 /// HTTP version of a cluster.

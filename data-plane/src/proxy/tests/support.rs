@@ -200,7 +200,7 @@ fn apply(
     for cluster in clusters {
         let assignment = match &cluster.discovery {
             ir::Discovery::Inline(assignment) => Some(Arc::new(assignment.clone())),
-            ir::Discovery::Named(_) => None,
+            ir::Discovery::Named(_) | ir::Discovery::Dns(_) => None,
         };
         let spec = Arc::new(cluster.clone());
         let active_cluster = ActiveCluster { spec, assignment };

@@ -10,8 +10,9 @@ use evenkeel_shared::xds::ResourceType;
 
 use super::read::{MAX_NAME_BYTES, Read, cut, read};
 use super::{Change, Pending, Rejected, Session, State};
+use crate::dns::plan::News;
 use crate::xds::guard::{Loss, Usage, judge};
-use crate::xds::state::{Accepted, Active, Held, Key, NAMED, wanted};
+use crate::xds::state::{Accepted, Active, Held, Key, NAMED, names, wanted};
 
 /// Most resources of one type. Beyond it new ones are refused.
 pub(super) const MAX_RESOURCES: usize = 200_000;
@@ -153,6 +154,15 @@ impl Step {
     pub(super) fn expire(session: &Session, due: Vec<Key>) -> Self {
         let mut step = Self::new(session);
         step.state.missing.extend(due);
+        step.settle();
+        step
+    }
+
+    /// What was found may shrink as it likes: a name whose servers answer is not
+    /// guarded, and one whose servers do not keeps what it has.
+    pub(super) fn find(session: &Session, news: News) -> Self {
+        let mut step = Self::new(session);
+        Arc::make_mut(&mut step.state.found).extend(news);
         step.settle();
         step
     }
@@ -346,14 +356,23 @@ impl Step {
             held,
             active,
             missing,
+            found,
+            names: sought,
             rejected,
             usage,
             ..
         } = &mut self.state;
-        let mut next = Active::compose(held, missing, &self.before.active);
+        let mut next = Active::compose(held, missing, found, &self.before.active);
         let wanted = wanted(held, &next);
         held.keep_only(&wanted);
         next.secrets = held.secrets();
+        let names = names(held, &next);
+        if found.keys().any(|target| !names.contains(target)) {
+            Arc::make_mut(found).retain(|target, _| names.contains(target));
+        }
+        if **sought != names {
+            *sought = Arc::new(names);
+        }
         *active = Arc::new(next);
         missing.retain(|key| wanted.contains(key));
         rejected.retain(|key, _| !NAMED.contains(&key.kind) || wanted.contains(key));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use evenkeel_shared::ir::{self, CertificateRef, Discovery, RouteSource, TrustRef};
+use evenkeel_shared::ir::{self, CertificateRef, Discovery, DnsTarget, RouteSource, TrustRef};
 use evenkeel_shared::names::SecretName;
 use evenkeel_shared::xds::ResourceType;
 
@@ -24,7 +24,7 @@ pub fn wanted(held: &Held, active: &Active) -> BTreeSet<Key> {
         .flat_map(|spec| {
             let assignment = match &spec.discovery {
                 Discovery::Named(name) => Some(Key::new(ResourceType::Assignment, name.as_str())),
-                Discovery::Inline(_) => None,
+                Discovery::Inline(_) | Discovery::Dns(_) => None,
             };
             assignment.into_iter().chain(cluster_secrets(spec))
         });
@@ -39,6 +39,19 @@ pub fn wanted(held: &Held, active: &Active) -> BTreeSet<Key> {
             routes.into_iter().chain(listener_secrets(spec))
         });
     clusters.chain(listeners).collect()
+}
+
+/// The names to look up for clusters, both those in force and those that wait.
+pub fn names(held: &Held, active: &Active) -> BTreeSet<DnsTarget> {
+    let specs = held
+        .clusters()
+        .chain(active.clusters.values().map(|cluster| &cluster.spec));
+    specs
+        .filter_map(|spec| match &spec.discovery {
+            Discovery::Dns(target) => Some(target.clone()),
+            Discovery::Named(_) | Discovery::Inline(_) => None,
+        })
+        .collect()
 }
 
 /// The secrets of a cluster.

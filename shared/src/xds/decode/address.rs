@@ -1,4 +1,4 @@
-//! Addresses: IP and TCP port, never a name.
+//! Addresses: IP and TCP port; a name only where it is looked up.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,6 +10,21 @@ pub(super) fn socket_address(
     from: Option<core::Address>,
     found: &mut Findings,
 ) -> Option<SocketAddr> {
+    let (host, port) = name_parts(from, found)?;
+    match host.parse::<IpAddr>() {
+        Ok(ip) => Some(SocketAddr::new(ip, port)),
+        Err(_) => found.at("address.socket_address", |found| {
+            found.invalid("address", &host, "must be an IP address")
+        }),
+    }
+}
+
+/// Reads host and port of an address that stands at `address`; what may be a
+/// host is left to the caller.
+pub(super) fn name_parts(
+    from: Option<core::Address>,
+    found: &mut Findings,
+) -> Option<(String, u16)> {
     use core::address::Address;
 
     match from.and_then(|from| from.address) {
@@ -24,7 +39,7 @@ pub(super) fn socket_address(
     }
 }
 
-fn socket_parts(from: core::SocketAddress, found: &mut Findings) -> Option<SocketAddr> {
+fn socket_parts(from: core::SocketAddress, found: &mut Findings) -> Option<(String, u16)> {
     use core::socket_address::{PortSpecifier, Protocol};
 
     let core::SocketAddress {
@@ -44,10 +59,6 @@ fn socket_parts(from: core::SocketAddress, found: &mut Findings) -> Option<Socke
         ),
     ]);
     found.ignore_if([("ipv4_compat", ipv4_compat)]);
-    let ip: Option<IpAddr> = match address.parse() {
-        Ok(ip) => Some(ip),
-        Err(_) => found.invalid("address", &address, "must be an IP address"),
-    };
     let port = match port_specifier {
         Some(PortSpecifier::PortValue(port)) => u16::try_from(port)
             .ok()
@@ -55,5 +66,5 @@ fn socket_parts(from: core::SocketAddress, found: &mut Findings) -> Option<Socke
         Some(PortSpecifier::NamedPort(_)) => found.unsupported("named_port"),
         None => found.fault("port_value", "is missing"),
     };
-    Some(SocketAddr::new(ip?, port?))
+    Some((address, port?))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::address::socket_address;
-use super::findings::{Findings, set};
+use super::findings::{Findings, Read, set};
 use super::text;
 use super::values::number_or;
 use crate::ir;
@@ -51,7 +51,7 @@ fn check_together(endpoints: &[ir::Endpoint], found: &mut Findings) {
     }
 }
 
-fn check_policy(from: endpoint::cluster_load_assignment::Policy, found: &mut Findings) {
+pub(super) fn check_policy(from: endpoint::cluster_load_assignment::Policy, found: &mut Findings) {
     let endpoint::cluster_load_assignment::Policy {
         drop_overloads,
         overprovisioning_factor,
@@ -110,8 +110,6 @@ fn lb_endpoint(
     locality: ir::Locality,
     found: &mut Findings,
 ) -> Option<ir::Endpoint> {
-    use endpoint::lb_endpoint::HostIdentifier;
-
     let endpoint::LbEndpoint {
         health_status,
         metadata: _,
@@ -123,22 +121,7 @@ fn lb_endpoint(
     if weight == 0 {
         found.invalid::<()>("load_balancing_weight", weight, "must be at least 1");
     }
-    let endpoint::Endpoint {
-        address,
-        health_check_config,
-        hostname,
-        additional_addresses,
-        observability_name: _,
-    } = match host_identifier {
-        Some(HostIdentifier::Endpoint(endpoint)) => endpoint,
-        Some(HostIdentifier::EndpointName(_)) => return found.unsupported("endpoint_name"),
-        None => return found.fault("endpoint", "is missing"),
-    };
-    found.ignore_if([
-        ("endpoint.health_check_config", set(&health_check_config)),
-        ("endpoint.hostname", set(&hostname)),
-        ("endpoint.additional_addresses", set(&additional_addresses)),
-    ]);
+    let address = address_of(host_identifier, found)?;
     let address = found.at("endpoint", |found| socket_address(address, found))?;
     if address.port() == 0 {
         let field = "endpoint.address.socket_address.port_value";
@@ -152,7 +135,7 @@ fn lb_endpoint(
     })
 }
 
-fn health(from: i32, found: &mut Findings) -> Option<ir::Health> {
+pub(super) fn health(from: i32, found: &mut Findings) -> Option<ir::Health> {
     use core::HealthStatus;
 
     match HealthStatus::try_from(from) {
@@ -165,4 +148,30 @@ fn health(from: i32, found: &mut Findings) -> Option<ir::Health> {
         }
         Err(_) => found.invalid("health_status", from, "must be a known status"),
     }
+}
+
+/// The address of an endpoint, not yet read.
+pub(super) fn address_of(
+    from: Option<endpoint::lb_endpoint::HostIdentifier>,
+    found: &mut Findings,
+) -> Read<Option<core::Address>> {
+    use endpoint::lb_endpoint::HostIdentifier;
+
+    let endpoint::Endpoint {
+        address,
+        health_check_config,
+        hostname,
+        additional_addresses,
+        observability_name: _,
+    } = match from {
+        Some(HostIdentifier::Endpoint(endpoint)) => endpoint,
+        Some(HostIdentifier::EndpointName(_)) => return found.unsupported("endpoint_name"),
+        None => return found.fault("endpoint", "is missing"),
+    };
+    found.ignore_if([
+        ("endpoint.health_check_config", set(&health_check_config)),
+        ("endpoint.hostname", set(&hostname)),
+        ("endpoint.additional_addresses", set(&additional_addresses)),
+    ]);
+    Some(address)
 }

@@ -2,6 +2,7 @@
 
 mod balancing;
 mod breakers;
+mod dns;
 mod outlier;
 mod protocol;
 
@@ -100,11 +101,8 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
             set(&per_connection_buffer_high_watermark_timeout),
         ),
         ("http_protocol_options", set(&http_protocol_options)),
-        ("dns_refresh_rate", set(&dns_refresh_rate)),
         ("dns_jitter", set(&dns_jitter)),
         ("dns_failure_refresh_rate", set(&dns_failure_refresh_rate)),
-        ("respect_dns_ttl", respect_dns_ttl),
-        ("dns_lookup_family", set(&dns_lookup_family)),
         ("dns_resolvers", set(&dns_resolvers)),
         ("use_tcp_for_dns_lookups", use_tcp_for_dns_lookups),
         ("dns_resolution_config", set(&dns_resolution_config)),
@@ -150,9 +148,13 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
     );
     let discovery = discovery(
         cluster_discovery_type.as_ref(),
-        eds_cluster_config,
-        load_assignment,
+        (eds_cluster_config, load_assignment),
         name.as_deref().unwrap_or_default(),
+        dns::Settings {
+            refresh: dns_refresh_rate,
+            respect_ttl: respect_dns_ttl,
+            family: dns_lookup_family,
+        },
         found,
     );
     let policy = balancing::policy(lb_policy, lb_config, load_balancing_policy, found);
@@ -203,9 +205,12 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
 
 fn discovery(
     kind: Option<&ClusterDiscoveryType>,
-    eds: Option<cluster::cluster::EdsClusterConfig>,
-    inline: Option<endpoint::ClusterLoadAssignment>,
+    (eds, inline): (
+        Option<cluster::cluster::EdsClusterConfig>,
+        Option<endpoint::ClusterLoadAssignment>,
+    ),
     cluster: &str,
+    lookups: dns::Settings,
     found: &mut Findings,
 ) -> Option<ir::Discovery> {
     let kind = match kind {
@@ -216,7 +221,17 @@ fn discovery(
             Err(_) => return found.invalid("type", kind, "must be a known type"),
         },
     };
+    if kind != DiscoveryType::StrictDns {
+        lookups.ignore(found);
+    }
     match kind {
+        DiscoveryType::StrictDns => {
+            found.ignore_if([("eds_cluster_config", eds.is_some())]);
+            let Some(inline) = inline else {
+                return found.fault("load_assignment", "is missing");
+            };
+            dns::target(inline, lookups, found).map(ir::Discovery::Dns)
+        }
         DiscoveryType::Static => {
             found.ignore_if([("eds_cluster_config", eds.is_some())]);
             let Some(inline) = inline else {
@@ -243,12 +258,12 @@ fn discovery(
             };
             Some(ir::Discovery::Named(AssignmentName::new(name)))
         }
-        DiscoveryType::StrictDns | DiscoveryType::LogicalDns | DiscoveryType::OriginalDst => {
+        DiscoveryType::LogicalDns | DiscoveryType::OriginalDst => {
             let kind = kind.as_str_name();
             found.invalid(
                 "type",
                 kind,
-                "not supported by evenkeel: must be EDS or STATIC",
+                "not supported by evenkeel: must be EDS, STATIC or STRICT_DNS",
             )
         }
     }

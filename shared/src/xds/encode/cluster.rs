@@ -1,5 +1,7 @@
 //! `Cluster`.
 
+mod dns;
+
 use std::collections::HashMap;
 
 use envoy_types::util::pack_any;
@@ -14,8 +16,17 @@ use crate::xds::wire::{UPSTREAM_HTTP, cluster, core, least_request, random, roun
 use crate::xds::wire::{pb, upstream_http};
 
 /// Writes a cluster.
+#[expect(
+    deprecated,
+    reason = "Envoy's successor is an extension that other proxies do not know"
+)]
 pub(in crate::xds) fn cluster(from: &ir::Cluster) -> cluster::Cluster {
     let (kind, eds, inline) = match &from.discovery {
+        ir::Discovery::Dns(target) => (
+            cluster::cluster::DiscoveryType::StrictDns,
+            None,
+            Some(dns::assignment(from.name.as_str(), target)),
+        ),
         ir::Discovery::Named(name) => {
             let eds = cluster::cluster::EdsClusterConfig {
                 eds_config: from_ads(),
@@ -30,11 +41,18 @@ pub(in crate::xds) fn cluster(from: &ir::Cluster) -> cluster::Cluster {
         ),
     };
     let (named, policy) = balancing(from.load_balancing.policy);
+    let looked_up = match &from.discovery {
+        ir::Discovery::Dns(target) => Some(target),
+        ir::Discovery::Named(_) | ir::Discovery::Inline(_) => None,
+    };
     cluster::Cluster {
         name: from.name.as_str().to_owned(),
         cluster_discovery_type: Some(cluster::cluster::ClusterDiscoveryType::Type(kind.into())),
         eds_cluster_config: eds,
         load_assignment: inline,
+        dns_refresh_rate: looked_up.and_then(|target| duration(target.refresh)),
+        respect_dns_ttl: looked_up.is_some_and(|target| target.respect_ttl),
+        dns_lookup_family: looked_up.map_or(0, |target| dns::family(target.family).into()),
         connect_timeout: duration(from.connection.connect_timeout),
         lb_policy: named.into(),
         load_balancing_policy: Some(policy),

@@ -7,7 +7,7 @@ use prost::Message as _;
 
 use super::samples::*;
 use crate::ir::*;
-use crate::xds::wire::{RATE_LIMIT_FILTER, local_ratelimit, route as rds};
+use crate::xds::wire::{RATE_LIMIT_FILTER, cluster as cds, local_ratelimit, route as rds};
 use crate::xds::{Resource, encode};
 
 fn table_of(route: Route) -> rds::RouteConfiguration {
@@ -52,6 +52,27 @@ fn every_locality_has_a_weight() {
         assert_eq!(group.priority, 0);
         assert_eq!(group.load_balancing_weight.unwrap().value, 2);
     }
+}
+
+#[test]
+#[expect(
+    deprecated,
+    reason = "Envoy's successor is an extension that other proxies do not know"
+)]
+fn how_a_name_is_looked_up_is_always_said() {
+    let cluster = dns_cluster_message();
+    let strict = cds::cluster::DiscoveryType::StrictDns.into();
+    assert_eq!(
+        cluster.cluster_discovery_type,
+        Some(cds::cluster::ClusterDiscoveryType::Type(strict))
+    );
+    assert_eq!(cluster.dns_refresh_rate.unwrap().seconds, 5);
+    assert!(!cluster.respect_dns_ttl);
+    let all = cds::cluster::DnsLookupFamily::All;
+    assert_eq!(cluster.dns_lookup_family(), all);
+    let groups = cluster.load_assignment.as_ref().unwrap();
+    assert_eq!(groups.endpoints.len(), 1);
+    assert_eq!(groups.endpoints[0].lb_endpoints.len(), 1);
 }
 
 #[test]

@@ -203,8 +203,88 @@ fn resources_come_on_the_stream_that_names_them() {
         "eds_cluster_config.eds_config: not supported by evenkeel",
     );
     cluster_refused(
-        |c| c.cluster_discovery_type = Some(cds::cluster::ClusterDiscoveryType::Type(1)),
-        "type: invalid value \"STRICT_DNS\": not supported",
+        |c| c.cluster_discovery_type = Some(cds::cluster::ClusterDiscoveryType::Type(2)),
+        "type: invalid value \"LOGICAL_DNS\": not supported",
+    );
+}
+
+/// A cluster whose endpoints are looked up, with a change.
+#[track_caller]
+fn dns_refused(change: impl FnOnce(&mut cds::Cluster), expected: &str) {
+    let mut message = dns_cluster_message();
+    change(&mut message);
+    refused(&message, expected);
+}
+
+fn place_of(c: &mut cds::Cluster) -> &mut eds::LocalityLbEndpoints {
+    &mut c.load_assignment.as_mut().unwrap().endpoints[0]
+}
+
+fn socket_of(c: &mut cds::Cluster) -> &mut core::SocketAddress {
+    let Some(eds::lb_endpoint::HostIdentifier::Endpoint(endpoint)) =
+        &mut place_of(c).lb_endpoints[0].host_identifier
+    else {
+        panic!("no endpoint");
+    };
+    let address = endpoint.address.as_mut().unwrap().address.as_mut();
+    let Some(core::address::Address::SocketAddress(socket)) = address else {
+        panic!("no socket address");
+    };
+    socket
+}
+
+#[test]
+fn a_name_is_one_and_no_address() {
+    let at = "load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address";
+    dns_refused(
+        |c| socket_of(c).address = "10.0.0.1".to_owned(),
+        &format!("{at}.address: invalid value \"10.0.0.1\": must be a host name"),
+    );
+    dns_refused(
+        |c| socket_of(c).address = "a..b".to_owned(),
+        &format!("{at}.address: invalid value \"a..b\": must be a host name"),
+    );
+    dns_refused(
+        |c| {
+            let port = core::socket_address::PortSpecifier::PortValue(0);
+            socket_of(c).port_specifier = Some(port);
+        },
+        &format!("{at}.port_value: invalid value 0: must be at least 1"),
+    );
+    dns_refused(
+        |c| socket_of(c).resolver_name = "mine".to_owned(),
+        &format!("{at}.resolver_name: not supported by evenkeel"),
+    );
+    let rule = "load_assignment.endpoints: must hold exactly one endpoint";
+    dns_refused(|c| place_of(c).lb_endpoints.clear(), rule);
+    dns_refused(
+        |c| {
+            let twice = place_of(c).lb_endpoints[0].clone();
+            place_of(c).lb_endpoints.push(twice);
+        },
+        rule,
+    );
+    dns_refused(|c| c.load_assignment = None, "load_assignment: is missing");
+}
+
+#[test]
+#[expect(
+    deprecated,
+    reason = "Envoy's successor is an extension that other proxies do not know"
+)]
+fn lookups_are_neither_too_close_nor_of_an_unknown_kind() {
+    dns_refused(
+        |c| {
+            c.dns_refresh_rate = Some(pb::Duration {
+                seconds: 0,
+                nanos: 1_000_000,
+            });
+        },
+        "dns_refresh_rate: must be at least 500ms",
+    );
+    dns_refused(
+        |c| c.dns_lookup_family = 9,
+        "dns_lookup_family: invalid value 9: must be a known family",
     );
 }
 

@@ -73,6 +73,23 @@ fn an_unset_field_of_a_cluster_means_what_envoy_means() {
 }
 
 #[test]
+#[expect(
+    deprecated,
+    reason = "Envoy's successor is an extension that other proxies do not know"
+)]
+fn a_name_with_nothing_said_is_looked_up_every_five_seconds() {
+    let mut message = dns_cluster_message();
+    message.dns_refresh_rate = None;
+    message.dns_lookup_family = 0;
+    let Discovery::Dns(target) = cluster_of(&message).discovery else {
+        panic!("is not looked up");
+    };
+    assert_eq!((target.host.as_str(), target.port), ("cart", 8080));
+    assert_eq!(target.refresh, Duration::from_secs(5));
+    assert_eq!(target.family, DnsFamily::All);
+}
+
+#[test]
 fn outlier_detection_with_nothing_set_counts_5xx_only() {
     let mut message = bare_cluster();
     message.outlier_detection = Some(cds::OutlierDetection::default());

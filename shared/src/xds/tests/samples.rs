@@ -141,6 +141,19 @@ pub(super) fn cluster_message() -> cds::Cluster {
     cds::Cluster::decode(encode(&Resource::Cluster(cluster())).value.as_slice()).unwrap()
 }
 
+/// A cluster whose endpoints are looked up.
+pub(super) fn dns_cluster_message() -> cds::Cluster {
+    let mut cluster = cluster();
+    cluster.discovery = Discovery::Dns(DnsTarget {
+        host: "cart".to_owned(),
+        port: 8080,
+        refresh: DnsTarget::DEFAULT_REFRESH,
+        respect_ttl: false,
+        family: DnsFamily::All,
+    });
+    cds::Cluster::decode(encode(&Resource::Cluster(cluster)).value.as_slice()).unwrap()
+}
+
 pub(super) fn assignment_message() -> eds::ClusterLoadAssignment {
     let value = encode(&Resource::Assignment(assignment())).value;
     eds::ClusterLoadAssignment::decode(value.as_slice()).unwrap()

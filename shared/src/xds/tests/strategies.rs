@@ -391,7 +391,8 @@ fn rate_limit() -> impl Strategy<Value = RateLimit> {
 pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
     let discovery = prop_oneof![
         name().prop_map(|name| Discovery::Named(name.as_str().into())),
-        assignment().prop_map(Discovery::Inline)
+        assignment().prop_map(Discovery::Inline),
+        dns_target().prop_map(Discovery::Dns)
     ];
     let protocol = prop_oneof![Just(UpstreamProtocol::Http1), Just(UpstreamProtocol::Http2)];
     let policy = prop_oneof![
@@ -443,6 +444,28 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
                 }
             },
         )
+}
+
+fn dns_target() -> impl Strategy<Value = DnsTarget> {
+    let family = prop_oneof![
+        Just(DnsFamily::All),
+        Just(DnsFamily::V4),
+        Just(DnsFamily::V6)
+    ];
+    (
+        "[a-z]{1,9}(\\.[a-z]{1,9}){0,3}\\.?",
+        1_u16..,
+        0_u64..1_000_000,
+        any::<bool>(),
+        family,
+    )
+        .prop_map(|(host, port, more, respect_ttl, family)| DnsTarget {
+            host,
+            port,
+            refresh: DnsTarget::MIN_REFRESH + Duration::from_millis(more),
+            respect_ttl,
+            family,
+        })
 }
 
 fn breakers() -> impl Strategy<Value = Breakers> {
