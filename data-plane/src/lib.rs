@@ -16,6 +16,7 @@ pub mod head;
 pub mod health;
 pub mod limit;
 pub mod listen;
+pub mod message;
 pub mod outcome;
 pub mod proxy;
 pub mod retry;

@@ -1,0 +1,309 @@
+//! Header fields, in order, as places in one buffer.
+//!
+//! ```text
+//! text     GET /a HTTP/1.1\r\nhost: x\r\naccept: */*\r\n\r\n | x-request-id: 7\r\n
+//!                             `--'  `'   `----'  `-'          `----------'  `'
+//! entries                     name, value ...                 added later
+//! ```
+//! Removing a field forgets its entry; adding one writes behind what is there.
+//! Fields that stand next to each other in the text are written out in one
+//! piece.
+
+use crate::message::name::{Known, Names};
+
+/// Most bytes of one head with all that is added to it: places are 32 bits.
+const MOST_TEXT: usize = u32::MAX as usize;
+
+/// A place in a head's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    at: u32,
+    length: u32,
+}
+
+impl Span {
+    /// From a byte to before another. `None` if they cannot be places.
+    pub fn new(from: usize, to: usize) -> Option<Self> {
+        let at = u32::try_from(from).ok()?;
+        let length = u32::try_from(to.checked_sub(from)?).ok()?;
+        Some(Self { at, length })
+    }
+
+    /// First byte.
+    pub fn start(self) -> usize {
+        self.at as usize
+    }
+
+    /// The byte behind the last.
+    pub fn end(self) -> usize {
+        self.at as usize + self.length as usize
+    }
+
+    /// Whether it covers nothing.
+    pub fn is_empty(self) -> bool {
+        self.length == 0
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    name: Span,
+    value: Span,
+    known: Known,
+}
+
+/// Header fields, or trailers. Names are in lower case.
+#[derive(Debug, Clone, Default)]
+pub struct Fields {
+    text: Vec<u8>,
+    entries: Vec<Entry>,
+    /// Names that some entry may have; never too few.
+    present: Names,
+}
+
+impl Fields {
+    /// None yet, over the text that a codec has read. It may be empty.
+    pub fn over(text: Vec<u8>) -> Self {
+        Self {
+            text,
+            entries: Vec::new(),
+            present: Names::default(),
+        }
+    }
+
+    /// None yet, in place of others whose memory is used again. Returns the text
+    /// to be filled.
+    pub fn reset(&mut self, text: Vec<u8>) -> Vec<u8> {
+        self.entries.clear();
+        self.present = Names::default();
+        let mut old = std::mem::replace(&mut self.text, text);
+        old.clear();
+        old
+    }
+
+    /// A field that stands in the text. Its name must be in lower case there.
+    pub fn note(&mut self, name: Span, value: Span) {
+        let known = Known::of(self.at(name));
+        self.present = self.present.and(known);
+        self.entries.push(Entry { name, value, known });
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The bytes at a place; empty if it is none.
+    pub fn at(&self, span: Span) -> &[u8] {
+        self.text.get(span.start()..span.end()).unwrap_or_default()
+    }
+
+    /// The text at a place; empty if it is none, or no UTF-8.
+    pub fn text_at(&self, span: Span) -> &str {
+        std::str::from_utf8(self.at(span)).unwrap_or_default()
+    }
+
+    /// Keeps bytes that are no field, such as a new target. Their place.
+    pub fn keep(&mut self, bytes: &[u8]) -> Span {
+        let from = self.text.len();
+        if from + bytes.len() > MOST_TEXT {
+            return Span::default();
+        }
+        self.text.extend_from_slice(bytes);
+        Span::new(from, self.text.len()).unwrap_or_default()
+    }
+
+    /// Whether there is a field of this name.
+    pub fn has(&self, name: Known) -> bool {
+        self.first(name).is_some()
+    }
+
+    /// Whether there may be a field of one of these names.
+    pub fn may_have(&self, names: Names) -> bool {
+        self.present.meets(names)
+    }
+
+    /// The first value of a known name.
+    pub fn first(&self, name: Known) -> Option<&[u8]> {
+        self.all(name).next()
+    }
+
+    /// The values of a known name, in order.
+    pub fn all(&self, name: Known) -> impl Iterator<Item = &[u8]> {
+        let entries = if self.present.has(name) {
+            self.entries.as_slice()
+        } else {
+            &[]
+        };
+        let of_name = entries.iter().filter(move |entry| entry.known == name);
+        of_name.map(|entry| self.at(entry.value))
+    }
+
+    /// Entries of any name (in lower case), in order.
+    fn of_name<'n>(&self, name: &'n str) -> impl Iterator<Item = &Entry> + use<'_, 'n> {
+        let known = Known::of(name.as_bytes());
+        let entries = if self.present.has(known) {
+            self.entries.as_slice()
+        } else {
+            &[]
+        };
+        let by_letters = !known.is_exact();
+        entries.iter().filter(move |entry| {
+            entry.known == known && !(by_letters && self.at(entry.name) != name.as_bytes())
+        })
+    }
+
+    /// The first value of any name (in lower case).
+    pub fn value(&self, name: &str) -> Option<&[u8]> {
+        let span = self.of_name(name).next().map(|entry| entry.value);
+        span.map(|value| self.at(value))
+    }
+
+    /// Calls `each` with every value of any name (in lower case), in order.
+    pub fn each_value(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.of_name(name)
+            .for_each(|entry| each(self.at(entry.value)));
+    }
+
+    /// All names with their values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let pair = |entry: &Entry| (self.at(entry.name), self.at(entry.value));
+        self.entries.iter().map(pair)
+    }
+
+    /// Keeps only those for which `keep` says so.
+    pub fn retain(&mut self, mut keep: impl FnMut(Known, &[u8]) -> bool) {
+        let text = &self.text;
+        self.entries.retain(|entry| {
+            let name = text.get(entry.name.start()..entry.name.end());
+            keep(entry.known, name.unwrap_or_default())
+        });
+        let all = self.entries.iter();
+        self.present = all.fold(Names::default(), |all, entry| all.and(entry.known));
+    }
+
+    /// Takes away all of these names.
+    pub fn remove_all(&mut self, names: Names) {
+        if self.present.meets(names) {
+            self.entries.retain(|entry| !names.has(entry.known));
+            self.present = self.present.without(names);
+        }
+    }
+
+    /// Takes away all fields of a name (in lower case).
+    pub fn remove(&mut self, name: &str) {
+        let known = Known::of(name.as_bytes());
+        if known.is_exact() {
+            self.remove_all(Names::of(&[known]));
+        } else if self.present.has(known) {
+            self.retain(|_, other| other != name.as_bytes());
+        }
+    }
+
+    /// Puts one field in place of all of its name (in lower case). What cannot be
+    /// a field is left out, and so is nothing put in its place.
+    pub fn set(&mut self, name: &str, value: &[u8]) {
+        if is_name(name.as_bytes()) && is_value(value) {
+            self.remove(name);
+            self.write(name.as_bytes(), value);
+        }
+    }
+
+    /// Puts a field beside those of its name (in lower case). What cannot be a
+    /// field is left out.
+    pub fn add(&mut self, name: &[u8], value: &[u8]) {
+        if is_name(name) && is_value(value) {
+            self.write(name, value);
+        }
+    }
+
+    fn write(&mut self, name: &[u8], value: &[u8]) {
+        let room = MOST_TEXT.saturating_sub(self.text.len());
+        if name.len() + value.len() + 4 > room {
+            return;
+        }
+        let at = self.text.len();
+        self.text.extend_from_slice(name);
+        self.text.extend_from_slice(b": ");
+        self.text.extend_from_slice(value);
+        self.text.extend_from_slice(b"\r\n");
+        let colon = at + name.len();
+        let (name, value) = (
+            Span::new(at, colon).unwrap_or_default(),
+            Span::new(colon + 2, colon + 2 + value.len()).unwrap_or_default(),
+        );
+        self.note(name, value);
+    }
+
+    /// Writes all of them, each as `name: value` with its end of line (RFC 9112,
+    /// section 5).
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        // From where to where; the next field may join if the last one is plain.
+        let mut run: Option<(usize, usize)> = None;
+        for entry in &self.entries {
+            let plain = self.is_plain(entry);
+            match &mut run {
+                Some((_, end)) if plain && entry.name.start() == *end + 2 => {
+                    *end = entry.value.end();
+                    continue;
+                }
+                Some(done) => self.write_run(*done, out),
+                None => {}
+            }
+            let from = if plain {
+                entry.name.start()
+            } else {
+                out.extend_from_slice(self.at(entry.name));
+                out.extend_from_slice(b": ");
+                entry.value.start()
+            };
+            run = Some((from, entry.value.end()));
+        }
+        if let Some(done) = run {
+            self.write_run(done, out);
+        }
+    }
+
+    /// Whether it stands in the text as it is to be written.
+    fn is_plain(&self, entry: &Entry) -> bool {
+        entry.value.start() == entry.name.end() + 2
+            && self.text.get(entry.name.end() + 1) == Some(&b' ')
+    }
+
+    fn write_run(&self, (from, to): (usize, usize), out: &mut Vec<u8>) {
+        out.extend_from_slice(self.text.get(from..to).unwrap_or_default());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+impl Known {
+    /// Whether it stands for one name only.
+    fn is_exact(self) -> bool {
+        !matches!(
+            self,
+            Self::Other | Self::ForwardedOther | Self::ForwardedAlike
+        )
+    }
+}
+
+/// Whether it is a field name in lower case (RFC 9110, section 5.1).
+fn is_name(name: &[u8]) -> bool {
+    let token = |byte: &u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(byte)
+    };
+    !name.is_empty() && name.iter().all(token)
+}
+
+/// Whether it is a field value (RFC 9110, section 5.5).
+fn is_value(value: &[u8]) -> bool {
+    let fits = |byte: &u8| *byte >= b' ' && *byte != 0x7F || *byte == b'\t';
+    value.iter().all(fits)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! Names of fields that this proxy itself looks for. Each has a bit, so that it
+//! costs nothing to ask for one that is not there.
+
+/// A name that means something to this proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Known {
+    /// Any other name.
+    Other,
+    /// `authorization`
+    Authorization,
+    /// `connection`
+    Connection,
+    /// `content-length`
+    ContentLength,
+    /// `content-type`
+    ContentType,
+    /// `cookie`
+    Cookie,
+    /// `expect`
+    Expect,
+    /// `grpc-status`
+    GrpcStatus,
+    /// `host`
+    Host,
+    /// `keep-alive`
+    KeepAlive,
+    /// `proxy-authenticate`
+    ProxyAuthenticate,
+    /// `proxy-authorization`
+    ProxyAuthorization,
+    /// `proxy-connection`
+    ProxyConnection,
+    /// `te`
+    Te,
+    /// `traceparent`
+    Traceparent,
+    /// `tracestate`
+    Tracestate,
+    /// `transfer-encoding`
+    TransferEncoding,
+    /// `upgrade`
+    Upgrade,
+    /// `user-agent`
+    UserAgent,
+    /// `x-evenkeel-reason`
+    Reason,
+    /// `x-forwarded-client-cert`
+    ForwardedClientCert,
+    /// `x-forwarded-for`
+    ForwardedFor,
+    /// `x-forwarded-host`
+    ForwardedHost,
+    /// `x-forwarded-proto`
+    ForwardedProto,
+    /// Anything else that says where a request came from: `forwarded`,
+    /// `x-real-ip`, and the rest of `x-forwarded-*`.
+    ForwardedOther,
+    /// What only looks like one of these, with `_` for `-`.
+    ForwardedAlike,
+    /// `x-request-id`
+    RequestId,
+}
+
+/// A set of known names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Names(u32);
+
+impl Names {
+    /// What is meant for one connection only (RFC 9110, section 7.6.1).
+    pub const HOP_BY_HOP: Self = Self::of(&[
+        Known::Connection,
+        Known::KeepAlive,
+        Known::ProxyAuthenticate,
+        Known::ProxyAuthorization,
+        Known::ProxyConnection,
+        Known::Te,
+        Known::TransferEncoding,
+        Known::Upgrade,
+    ]);
+
+    /// What says where a request came from.
+    pub const FORWARDING: Self = Self::of(&[
+        Known::ForwardedClientCert,
+        Known::ForwardedFor,
+        Known::ForwardedHost,
+        Known::ForwardedProto,
+        Known::ForwardedOther,
+        Known::ForwardedAlike,
+    ]);
+
+    /// The set of these names.
+    pub const fn of(names: &[Known]) -> Self {
+        let mut bits = 0;
+        let mut rest = names;
+        while let [first, others @ ..] = rest {
+            bits |= first.bit();
+            rest = others;
+        }
+        Self(bits)
+    }
+
+    /// With one more name.
+    #[must_use]
+    pub const fn and(self, name: Known) -> Self {
+        Self(self.0 | name.bit())
+    }
+
+    /// Without the names of another set.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// Whether a name is in the set.
+    pub const fn has(self, name: Known) -> bool {
+        self.0 & name.bit() != 0
+    }
+
+    /// Whether the sets have a name in common.
+    pub const fn meets(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+}
+
+impl Known {
+    const fn bit(self) -> u32 {
+        1 << self as u8
+    }
+
+    /// Which one a name in lower case is.
+    pub fn of(name: &[u8]) -> Self {
+        let exact = |expected: &[u8], known| if name == expected { known } else { Self::Other };
+        match name.len() {
+            2 => exact(b"te", Self::Te),
+            4 => exact(b"host", Self::Host),
+            6 => match name {
+                b"expect" => Self::Expect,
+                _ => exact(b"cookie", Self::Cookie),
+            },
+            7 => exact(b"upgrade", Self::Upgrade),
+            10 => match name {
+                b"connection" => Self::Connection,
+                b"user-agent" => Self::UserAgent,
+                b"keep-alive" => Self::KeepAlive,
+                _ => exact(b"tracestate", Self::Tracestate),
+            },
+            11 => match name {
+                b"traceparent" => Self::Traceparent,
+                _ => exact(b"grpc-status", Self::GrpcStatus),
+            },
+            12 => match name {
+                b"content-type" => Self::ContentType,
+                _ => exact(b"x-request-id", Self::RequestId),
+            },
+            13 => exact(b"authorization", Self::Authorization),
+            14 => exact(b"content-length", Self::ContentLength),
+            16 => exact(b"proxy-connection", Self::ProxyConnection),
+            17 => match name {
+                b"transfer-encoding" => Self::TransferEncoding,
+                _ => exact(b"x-evenkeel-reason", Self::Reason),
+            },
+            18 => exact(b"proxy-authenticate", Self::ProxyAuthenticate),
+            19 => exact(b"proxy-authorization", Self::ProxyAuthorization),
+            _ => Self::Other,
+        }
+        .or_forwarding(name)
+    }
+
+    fn or_forwarding(self, name: &[u8]) -> Self {
+        let begins = matches!(name, [b'f' | b'x', b'o' | b'-' | b'_', ..]);
+        if self == Self::Other && begins {
+            forwarding(name)
+        } else {
+            self
+        }
+    }
+}
+
+fn forwarding(name: &[u8]) -> Known {
+    const PREFIX: &[u8] = b"x-forwarded-";
+    const REAL_IP: &[u8] = b"x-real-ip";
+
+    match name {
+        b"forwarded" | b"x-real-ip" => Known::ForwardedOther,
+        b"x-forwarded-for" => Known::ForwardedFor,
+        b"x-forwarded-host" => Known::ForwardedHost,
+        b"x-forwarded-proto" => Known::ForwardedProto,
+        b"x-forwarded-client-cert" => Known::ForwardedClientCert,
+        _ if begins_like(name, PREFIX) || is_like(name, REAL_IP) => {
+            if name.contains(&b'_') {
+                Known::ForwardedAlike
+            } else {
+                Known::ForwardedOther
+            }
+        }
+        _ => Known::Other,
+    }
+}
+
+fn is_like(name: &[u8], other: &[u8]) -> bool {
+    name.len() == other.len() && begins_like(name, other)
+}
+
+/// Whether a name begins with another, or with what is the same to gateways that
+/// make variables of fields (CGI, WSGI): to them `x_forwarded_for` is
+/// `x-forwarded-for`.
+fn begins_like(name: &[u8], beginning: &[u8]) -> bool {
+    let alike = |(one, two): (&u8, &u8)| one == two || (*one == b'_' && *two == b'-');
+    name.len() >= beginning.len() && name.iter().zip(beginning).all(alike)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_known_by_all_their_letters() {
+        assert_eq!(Known::of(b"host"), Known::Host);
+        assert_eq!(Known::of(b"hosts"), Known::Other);
+        assert_eq!(Known::of(b"hoss"), Known::Other);
+        assert_eq!(Known::of(b"transfer-encoding"), Known::TransferEncoding);
+        assert_eq!(Known::of(b"x-evenkeel-reason"), Known::Reason);
+        assert_eq!(Known::of(b""), Known::Other);
+    }
+
+    #[test]
+    fn what_says_where_a_request_came_from_is_known_in_all_its_spellings() {
+        for (name, known) in [
+            ("x-forwarded-for", Known::ForwardedFor),
+            ("x-forwarded-port", Known::ForwardedOther),
+            ("forwarded", Known::ForwardedOther),
+            ("x-real-ip", Known::ForwardedOther),
+            ("x_forwarded_for", Known::ForwardedAlike),
+            ("x-forwarded_for", Known::ForwardedAlike),
+            ("x_real_ip", Known::ForwardedAlike),
+            ("x_real_ip_seen", Known::Other),
+            ("x_forward", Known::Other),
+            ("x-forwarded-client-cert", Known::ForwardedClientCert),
+            ("x-forwarded-", Known::ForwardedOther),
+            ("forwarded-for", Known::Other),
+        ] {
+            assert_eq!(Known::of(name.as_bytes()), known, "{name}");
+        }
+    }
+
+    #[test]
+    fn sets_answer_for_their_members_only() {
+        assert!(Names::HOP_BY_HOP.has(Known::Te));
+        assert!(!Names::HOP_BY_HOP.has(Known::Host));
+        assert!(!Names::HOP_BY_HOP.meets(Names::FORWARDING));
+        assert!(
+            !Names::HOP_BY_HOP
+                .without(Names::of(&[Known::Te]))
+                .has(Known::Te)
+        );
+        assert!(Names::default().and(Known::Te).meets(Names::HOP_BY_HOP));
+    }
+}
