@@ -2,7 +2,9 @@
 //! take. What a request says and where it goes is not known here.
 
 pub(crate) mod accept;
+pub(crate) mod body;
 pub(crate) mod connection;
+mod convert;
 mod framing;
 pub(crate) mod handshake;
 mod http1;

@@ -6,11 +6,13 @@
 //!
 //! Knows nothing of sockets and of the libraries that speak HTTP.
 
+pub mod body;
 pub mod fields;
 pub mod name;
 pub mod request;
 pub mod response;
 
+pub use body::{Chunk, Piece};
 pub use fields::{Fields, Span};
 pub use name::Known;
 pub use request::{Method, RequestHead, Version};

@@ -5,16 +5,15 @@
 //! comes. Whatever goes wrong is a `ProxyError`, turned
 //! into an answer in one place.
 
-use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use evenkeel_shared::ir;
-use http::{Request, Response, Version};
-use hyper::body::Incoming;
 
+use crate::listen::body::ClientBody;
 use crate::listen::connection::Conn;
 use crate::listen::watch::InProgress;
+use crate::message::{Fields, RequestHead, Version};
 use crate::proxy::body::AnswerBody;
 use crate::proxy::error::ProxyError;
 use crate::proxy::intake::Intake;
@@ -31,7 +30,6 @@ mod outgoing;
 mod select;
 mod timing;
 pub(crate) mod tunnel;
-mod view;
 
 #[cfg(test)]
 mod tests;
@@ -51,28 +49,35 @@ pub(crate) struct Live {
     _in_progress: InProgress,
 }
 
+/// The answer to a request.
+pub(crate) struct Answer {
+    /// Status code.
+    pub(crate) status: u16,
+    /// Fields; `Content-Length` only if an endpoint said it.
+    pub(crate) fields: Fields,
+    /// What follows.
+    pub(crate) body: AnswerBody,
+}
+
 /// Answers a request. Never fails: every error is an answer.
-pub(crate) async fn handle(
-    conn: Rc<Conn>,
-    request: Request<Incoming>,
-) -> Result<Response<AnswerBody>, Infallible> {
+pub(crate) async fn handle(conn: Rc<Conn>, head: RequestHead, body: ClientBody) -> Answer {
     let snapshot = conn.worker.snapshot();
     let listener = conn.current_listener(&snapshot);
     let mut live = Live {
         exchange: Exchange::start(Rc::clone(&conn.worker), Arc::clone(&listener.front)),
-        http10: request.version() == Version::HTTP_10,
+        http10: head.version == Version::Http10,
         _in_progress: InProgress::begin(&conn.watch),
         listener: Arc::clone(&listener.front),
         conn,
     };
-    let answered = match Intake::check(&mut live, request) {
+    let answered = match Intake::check(&mut live, head, body) {
         Ok(intake) => serve(&mut live, &listener, intake).await,
         Err(error) => Err(error),
     };
-    Ok(match answered {
-        Ok(answer) => answer.finish(live),
+    match answered {
+        Ok(draft) => draft.finish(live),
         Err(error) => error.answer(live),
-    })
+    }
 }
 
 /// Does with a request what its route says.
@@ -80,7 +85,7 @@ async fn serve(
     live: &mut Live,
     listener: &Listener,
     mut intake: Intake,
-) -> Result<answer::Answer, ProxyError> {
+) -> Result<answer::Draft, ProxyError> {
     let found = listener
         .routes
         .find(&intake.head)
@@ -88,7 +93,7 @@ async fn serve(
     let route = found.route;
     live.exchange.routed(route);
     let limited = limit(live, &intake, route)?;
-    let answer = match &route.spec.action {
+    let draft = match &route.spec.action {
         ir::Action::Redirect(redirect) => {
             let request = (found.matched, intake.scheme);
             answer::redirect(redirect, &intake.head, request)
@@ -99,7 +104,7 @@ async fn serve(
             forward::forward(live, intake, route, to).await?
         }
     };
-    Ok(answer
+    Ok(draft
         .edited(&route.spec.response_headers)
         .with_fields(limited))
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod body;
 pub mod cluster;
+pub(crate) mod convert;
 pub(crate) mod dial;
 pub(crate) mod exec;
 pub(crate) mod failure;
@@ -10,11 +11,13 @@ pub(crate) mod handshake;
 pub mod host;
 pub(crate) mod http1;
 pub(crate) mod http2;
+pub(crate) mod hyper_body;
 pub(crate) mod permit;
 pub(crate) mod pool;
 pub(crate) mod pools;
 pub(crate) mod pressure;
 pub(crate) mod proxy_header;
+pub(crate) mod request;
 pub(crate) mod secured;
 pub(crate) mod trailers;
 pub(crate) mod wire;

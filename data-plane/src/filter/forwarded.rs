@@ -46,24 +46,6 @@ pub fn believed_hops(trusted_hops: u32, trusted_addresses: &[IpNet], peer: IpAdd
     if trusted { trusted_hops } else { 0 }
 }
 
-/// Whether a field of this name (in lower case) says where a request came from,
-/// and is taken away if it is not believed.
-pub fn is_forwarding(name: &str) -> bool {
-    const REAL_IP: &str = "x-real-ip";
-
-    begins_like(name, "x-forwarded-")
-        || name == "forwarded"
-        || (name.len() == REAL_IP.len() && begins_like(name, REAL_IP))
-}
-
-/// Whether a name begins with another, or with what is the same to gateways that
-/// make variables of fields (CGI, WSGI): to them `x_forwarded_for` is
-/// `x-forwarded-for`.
-fn begins_like(name: &str, beginning: &str) -> bool {
-    let alike = |(one, two): (u8, u8)| one == two || (one == b'_' && two == b'-');
-    name.len() >= beginning.len() && name.bytes().zip(beginning.bytes()).all(alike)
-}
-
 /// Value of `X-Forwarded-Client-Cert` for a client's certificate, in Envoy's
 /// form: `Hash=…;Subject="…";URI=…;DNS=…`, with as many of the last two as it
 /// has names. Its length is bounded by that of a certificate in a handshake.

@@ -16,9 +16,9 @@ use tokio::time::Instant;
 
 use crate::listen::accept::Phase;
 use crate::listen::connection::Conn;
+use crate::listen::convert;
 use crate::listen::io::ClientIo;
 use crate::listen::watch::{Alarm, Expiry};
-use crate::proxy;
 
 /// Smallest buffer that hyper takes.
 const SMALLEST_BUFFER: usize = 8_192;
@@ -53,7 +53,7 @@ pub(super) async fn serve(
     mut phase: watch::Receiver<Phase>,
 ) {
     let shared = Rc::clone(&conn);
-    let service = service_fn(move |request| Box::pin(proxy::handle(Rc::clone(&shared), request)));
+    let service = service_fn(move |request| Box::pin(convert::handle(Rc::clone(&shared), request)));
     io.expect_requests();
     let mut http = builder(&conn).serve_connection(TokioIo::new(io), service);
     let mut told = false;

@@ -13,10 +13,10 @@ use tokio::sync::watch;
 
 use crate::listen::accept::Phase;
 use crate::listen::connection::Conn;
+use crate::listen::convert;
 use crate::listen::io::ClientIo;
 use crate::listen::stall::StreamExec;
 use crate::listen::watch::Alarm;
-use crate::proxy;
 
 /// How often a client that has gone quiet is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -54,7 +54,7 @@ pub(super) async fn serve(
     mut phase: watch::Receiver<Phase>,
 ) {
     let shared = Rc::clone(&conn);
-    let service = service_fn(move |request| Box::pin(proxy::handle(Rc::clone(&shared), request)));
+    let service = service_fn(move |request| Box::pin(convert::handle(Rc::clone(&shared), request)));
     let mut http = pin!(builder(&conn).serve_connection(TokioIo::new(io), service));
     let mut told = false;
     loop {

@@ -45,6 +45,10 @@ impl Span {
     }
 }
 
+/// There is more than one field of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeated;
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     name: Span,
@@ -126,6 +130,19 @@ impl Fields {
     /// Whether there may be a field of one of these names.
     pub fn may_have(&self, names: Names) -> bool {
         self.present.meets(names)
+    }
+
+    /// Where the value of a known name is.
+    ///
+    /// # Errors
+    /// If there is more than one.
+    pub fn only(&self, name: Known) -> Result<Option<Span>, Repeated> {
+        if !self.present.has(name) {
+            return Ok(None);
+        }
+        let mut of_name = self.entries.iter().filter(|entry| entry.known == name);
+        let first = of_name.next().map(|entry| entry.value);
+        of_name.next().map_or(Ok(first), |_| Err(Repeated))
     }
 
     /// The first value of a known name.

@@ -6,28 +6,28 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel_shared::ir;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, TRANSFER_ENCODING, UPGRADE,
-};
-use http::{HeaderMap, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::filter::{Redirected, redirect_location};
-use crate::proxy::Live;
+use crate::head::Head;
+use crate::message::name::Names;
+use crate::message::{Fields, Known, RequestHead, ResponseHead};
 use crate::proxy::body::{AnswerBody, Held, Lease, Streaming};
 use crate::proxy::error::LimitFields;
 use crate::proxy::hop;
 use crate::proxy::outgoing;
 use crate::proxy::tunnel::Tunnel;
-use crate::proxy::view::View;
+use crate::proxy::{Answer, Live};
 use crate::telemetry::record::Reason;
 use crate::upstream::body::Source;
 use crate::upstream::http1::Leftover;
 
+/// The status of a response that switches protocols (RFC 9110, section 15.2.2).
+pub(super) const SWITCHING_PROTOCOLS: u16 = 101;
+
 /// An answer whose head can still be changed.
-pub(super) struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
+pub(super) struct Draft {
+    status: u16,
+    fields: Fields,
     content: Content,
 }
 
@@ -44,112 +44,105 @@ enum Content {
 /// covers, `scheme` how the client reached us.
 pub(super) fn redirect(
     redirect: &ir::Redirect,
-    head: &View,
+    head: &RequestHead,
     (matched, scheme): (usize, &str),
-) -> Answer {
+) -> Draft {
     let location = redirect_location(
         redirect,
         &Redirected {
             scheme,
-            authority: &head.authority,
-            target: &head.target,
+            authority: head.authority(),
+            target: head.target(),
             matched,
         },
     );
-    let mut headers = HeaderMap::new();
-    if let Ok(location) = HeaderValue::try_from(location) {
-        headers.insert(LOCATION, location);
-    }
-    Answer {
-        status: status(redirect.status),
-        headers,
+    let mut fields = Fields::default();
+    fields.set("location", location.as_bytes());
+    Draft {
+        status: redirect.status,
+        fields,
         content: Content::Text(Bytes::new(), Reason::Redirect),
     }
 }
 
 /// What an answering route answers.
-pub(super) fn respond(respond: &ir::Respond) -> Answer {
-    let mut headers = HeaderMap::new();
+pub(super) fn respond(respond: &ir::Respond) -> Draft {
+    let mut fields = Fields::default();
     if !respond.body.is_empty() {
-        let text = HeaderValue::from_static("text/plain; charset=utf-8");
-        headers.insert(CONTENT_TYPE, text);
+        fields.set("content-type", b"text/plain; charset=utf-8");
     }
     let body = Bytes::copy_from_slice(respond.body.as_bytes());
-    Answer {
-        status: status(respond.status),
-        headers,
+    Draft {
+        status: respond.status,
+        fields,
         content: Content::Text(body, Reason::DirectResponse),
     }
 }
 
-/// Configuration was checked to hold real status codes.
-fn status(code: u16) -> StatusCode {
-    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-impl Answer {
+impl Draft {
     /// An endpoint's response. `limits` are the times without a byte and for the
     /// whole request.
     pub(super) fn upstream(
-        response: Response<Incoming>,
+        response: ResponseHead,
         (lease, held): (Lease, Held),
         source: Rc<Source>,
         limits: (Option<Duration>, Option<Duration>),
     ) -> Self {
-        let (parts, incoming) = response.into_parts();
-        let mut headers = parts.headers;
+        let mut fields = response.fields;
         // The encoding counts, and what the length said would cut the answer
         // for whoever goes by it (RFC 9112, section 6.3).
-        if headers.contains_key(TRANSFER_ENCODING) {
-            headers.remove(CONTENT_LENGTH);
+        if fields.has(Known::TransferEncoding) {
+            fields.remove_all(Names::of(&[Known::ContentLength]));
         }
-        hop::strip(&mut headers);
-        headers.remove(http::header::TE);
-        let streaming = Streaming::new(incoming, (lease, held), source, limits);
+        hop::strip(&mut fields);
+        fields.remove_all(Names::of(&[Known::Te]));
+        let streaming = Streaming::new((lease, held), source, limits);
         Self {
-            status: parts.status,
-            headers,
+            status: response.status,
+            fields,
             content: Content::Streamed(Box::new(streaming)),
         }
     }
 
     /// An endpoint that switches protocols.
     pub(super) fn switched(
-        response: &Response<Incoming>,
+        response: ResponseHead,
         (leftover, held): (Leftover, Held),
         idle: Option<Duration>,
     ) -> Self {
-        let upgrade = response.headers().get(UPGRADE).cloned();
-        let mut headers = response.headers().clone();
-        hop::strip(&mut headers);
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.extend(upgrade.map(|value| (UPGRADE, value)));
+        let mut fields = response.fields;
+        let upgrade = fields.first(Known::Upgrade).map(<[u8]>::to_vec);
+        hop::strip(&mut fields);
+        fields.set("connection", b"upgrade");
+        if let Some(upgrade) = upgrade {
+            fields.set("upgrade", &upgrade);
+        }
         Self {
-            status: StatusCode::SWITCHING_PROTOCOLS,
-            headers,
+            status: SWITCHING_PROTOCOLS,
+            fields,
             content: Content::Switched(leftover, held, idle),
         }
     }
 
     /// Applies the route's changes.
     pub(super) fn edited(mut self, edits: &ir::HeaderEdits) -> Self {
-        outgoing::edit(&mut self.headers, edits);
+        outgoing::edit(&mut self.fields, edits);
         self
     }
 
     /// Tells the client of its rate limit.
-    pub(super) fn with_fields(mut self, fields: LimitFields) -> Self {
-        fields.add_to(&mut self.headers);
+    pub(super) fn with_fields(mut self, limits: LimitFields) -> Self {
+        limits.add_to(&mut self.fields);
         self
     }
 
-    /// The response that hyper sends.
-    pub(super) fn finish(self, mut live: Live) -> Response<AnswerBody> {
+    /// The answer as it goes out.
+    pub(super) fn finish(self, mut live: Live) -> Answer {
         let reason = match &self.content {
             Content::Text(_, reason) => Some(*reason),
             Content::Streamed(_) | Content::Switched(..) => None,
         };
-        live.exchange.answered(self.status.as_u16(), reason);
+        live.exchange.answered(self.status, reason);
         let body = match self.content {
             Content::Text(text, _) => AnswerBody::text(text, live),
             Content::Streamed(streaming) => AnswerBody::streaming(streaming, live),
@@ -160,9 +153,10 @@ impl Answer {
                 AnswerBody::empty()
             }
         };
-        let mut response = Response::new(body);
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        response
+        Answer {
+            status: self.status,
+            fields: self.fields,
+            body,
+        }
     }
 }

@@ -2,16 +2,14 @@
 //! broken off at once if it breaks, so that half an answer never looks whole.
 
 use std::fmt;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
+use crate::message::{Chunk, Fields};
 use crate::outcome::Outcome;
 use crate::proxy::Live;
 use crate::proxy::forward::observe;
@@ -24,7 +22,6 @@ use crate::upstream::host::Host;
 use crate::upstream::http1::Leftover;
 use crate::upstream::permit::{HostLoad, RequestPermit};
 use crate::upstream::pool::{Connection, HostPool};
-use crate::upstream::trailers;
 
 /// A connection that goes back to its pool when its response is complete, and
 /// is closed if that never happens.
@@ -44,7 +41,10 @@ impl Lease {
     /// connection can go on.
     pub(super) fn give_back(self) {
         match self.connection {
-            Connection::Http1(connection) => self.pool.give_back(connection),
+            Connection::Http1(mut connection) => {
+                connection.body.discard();
+                self.pool.give_back(connection);
+            }
             // The stream makes room by being dropped.
             Connection::Http2(_) => {}
         }
@@ -86,9 +86,9 @@ impl std::error::Error for Cut {}
 
 /// An endpoint's body.
 pub(super) struct Streaming {
-    incoming: Incoming,
-    /// `None` once it is given back.
+    /// The connection; `None` once it is given back.
     lease: Option<Lease>,
+    trailers: Option<Fields>,
     held: Option<Held>,
     source: Rc<Source>,
     /// Time without a byte.
@@ -102,14 +102,13 @@ pub(super) struct Streaming {
 impl Streaming {
     /// The body of a response whose head has come.
     pub(super) fn new(
-        incoming: Incoming,
         (lease, held): (Lease, Held),
         source: Rc<Source>,
         (idle, request): (Option<Duration>, Option<Duration>),
     ) -> Self {
         Self {
-            incoming,
             lease: Some(lease),
+            trailers: None,
             held: Some(held),
             source,
             idle,
@@ -117,6 +116,12 @@ impl Streaming {
             last_byte: Tick::default(),
             timer: Timer::default(),
         }
+    }
+
+    /// Whether the endpoint has sent all of it.
+    fn is_received(&mut self) -> bool {
+        let lease = self.lease.as_mut();
+        lease.is_none_or(|lease| lease.connection.body().is_end())
     }
 
     /// Polls the timer only while there is nothing to send.
@@ -179,7 +184,7 @@ impl AnswerBody {
     /// An endpoint's.
     pub(super) fn streaming(mut streaming: Box<Streaming>, live: Live) -> Self {
         streaming.last_byte = live.conn.worker.now();
-        let ended = streaming.incoming.is_end_stream();
+        let ended = streaming.is_received();
         let mut body = Self {
             live: Some(Box::new(live)),
             content: Content::Streaming(streaming),
@@ -195,7 +200,8 @@ impl AnswerBody {
         let Content::Streaming(streaming) = &mut self.content else {
             return;
         };
-        if let Some(lease) = streaming.lease.take() {
+        if let Some(mut lease) = streaming.lease.take() {
+            streaming.trailers = lease.connection.body().take_trailers();
             lease.give_back();
         }
         streaming.held = None;
@@ -229,19 +235,22 @@ impl AnswerBody {
         Cut(reason)
     }
 
-    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Cut>>> {
         let (Content::Streaming(streaming), Some(live)) = (&mut self.content, &mut self.live)
         else {
             return Poll::Ready(None);
         };
-        let polled = match Pin::new(&mut streaming.incoming).poll_frame(cx) {
+        let Some(lease) = &mut streaming.lease else {
+            return Poll::Ready(None);
+        };
+        let polled = match lease.connection.body().poll_chunk(cx) {
             Poll::Pending => {
                 let reason = ready!(streaming.poll_expired(live, cx));
                 return Poll::Ready(Some(Err(self.cut(reason))));
             }
             Poll::Ready(polled) => polled,
         };
-        let frame = match polled {
+        let chunk = match polled {
             None => {
                 self.complete();
                 return Poll::Ready(None);
@@ -253,16 +262,58 @@ impl AnswerBody {
                 };
                 return Poll::Ready(Some(Err(self.cut(reason))));
             }
-            Some(Ok(frame)) => frame,
+            Some(Ok(chunk)) => chunk,
         };
         streaming.last_byte = live.conn.worker.now();
-        if let Some(data) = frame.data_ref() {
-            live.exchange.sent(data.len());
-        }
-        if streaming.incoming.is_end_stream() {
+        live.exchange.sent(chunk.data().len());
+        if streaming.is_received() {
             self.complete();
         }
-        Poll::Ready(Some(Ok(trailers::clean(frame))))
+        Poll::Ready(Some(Ok(chunk)))
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Cut>>> {
+        match &mut self.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Text(text) => {
+                let text = std::mem::take(text);
+                let chunk = (!text.is_empty()).then(|| Ok(Chunk::from(text)));
+                Poll::Ready(chunk)
+            }
+            Content::Streaming(_) => self.poll_upstream(cx),
+        }
+    }
+
+    /// What comes behind the bytes, once they have ended.
+    pub(crate) fn trailers(&mut self) -> Option<Fields> {
+        match &mut self.content {
+            Content::Streaming(streaming) => streaming.trailers.take(),
+            Content::Empty | Content::Text(_) => None,
+        }
+    }
+
+    /// Whether all of it has been taken.
+    pub(crate) fn is_end(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Text(text) => text.is_empty(),
+            Content::Streaming(streaming) => {
+                streaming.lease.is_none() && streaming.trailers.is_none()
+            }
+        }
+    }
+
+    /// Bytes that are to come; `None` if the endpoint did not say.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match &self.content {
+            Content::Empty => Some(0),
+            Content::Text(text) => Some(text.len() as u64),
+            Content::Streaming(streaming) => match &streaming.lease {
+                None => Some(0),
+                Some(lease) => lease.connection.length(),
+            },
+        }
     }
 }
 
@@ -270,40 +321,4 @@ impl AnswerBody {
 fn observe_break(live: &Live, cluster: &Arc<Cluster>, host: &Host) {
     let outcome = Outcome::Reset { unsent: false };
     observe(&live.conn.worker, cluster, host, outcome);
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = Cut;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        match &mut self.content {
-            Content::Empty => Poll::Ready(None),
-            Content::Text(text) => {
-                let text = std::mem::take(text);
-                let frame = (!text.is_empty()).then(|| Ok(Frame::data(text)));
-                Poll::Ready(frame)
-            }
-            Content::Streaming(_) => self.poll_upstream(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Empty => true,
-            Content::Text(text) => text.is_empty(),
-            Content::Streaming(streaming) => streaming.incoming.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Empty => SizeHint::with_exact(0),
-            Content::Text(text) => SizeHint::with_exact(text.len() as u64),
-            Content::Streaming(streaming) => streaming.incoming.size_hint(),
-        }
-    }
 }

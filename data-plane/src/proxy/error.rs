@@ -1,19 +1,19 @@
 //! What can go wrong with a request, and the answer to each.
 
 use evenkeel_shared::ir;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, Response, StatusCode};
+use http::StatusCode;
 
 use crate::limit::{Verdict, fields};
+use crate::message::{Fields, Known};
 use crate::outcome::Outcome;
-use crate::proxy::Live;
 use crate::proxy::body::AnswerBody;
+use crate::proxy::{Answer, Live};
 use crate::telemetry::record::Reason;
 
 /// Carries the flag of an answer that is ours. A proxy in front of this one does
 /// not retry an answer with the flag of a request that was given up after all
 /// attempts.
-pub(crate) const REASON: HeaderName = HeaderName::from_static("x-evenkeel-reason");
+const REASON: &str = "x-evenkeel-reason";
 
 /// Why a request gets no answer of an endpoint.
 #[derive(Debug)]
@@ -125,27 +125,23 @@ impl ProxyError {
     }
 
     /// The answer that the client gets.
-    pub(super) fn answer(self, mut live: Live) -> Response<AnswerBody> {
+    pub(super) fn answer(self, mut live: Live) -> Answer {
         let reply = self.reply();
-        live.exchange
-            .answered(reply.status.as_u16(), Some(reply.reason));
-        let mut headers = HeaderMap::new();
-        headers.insert(REASON, HeaderValue::from_static(flag(reply.reason)));
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        );
+        let status = reply.status.as_u16();
+        live.exchange.answered(status, Some(reply.reason));
+        let mut fields = Fields::default();
+        fields.set(REASON, flag(reply.reason).as_bytes());
+        fields.set("content-type", b"text/plain; charset=utf-8");
         match self {
-            Self::RateLimited(fields) => fields.add_to(&mut headers),
-            Self::AmbiguousLength => {
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            }
+            Self::RateLimited(limits) => limits.add_to(&mut fields),
+            Self::AmbiguousLength => fields.set("connection", b"close"),
             _ => {}
         }
-        let mut response = Response::new(AnswerBody::text(reply.text.into(), live));
-        *response.status_mut() = reply.status;
-        *response.headers_mut() = headers;
-        response
+        Answer {
+            status,
+            fields,
+            body: AnswerBody::text(reply.text.into(), live),
+        }
     }
 }
 
@@ -215,15 +211,17 @@ pub(crate) fn flag(reason: Reason) -> &'static str {
 
 /// Whether a response says that a proxy behind this one has given the request up
 /// after attempts of its own, so that more of them would only multiply the load.
-pub(super) fn is_given_up(headers: &HeaderMap) -> bool {
+pub(super) fn is_given_up(fields: &Fields) -> bool {
     let given_up = [
         Reason::UpstreamFailure,
         Reason::PerTryTimeout,
         Reason::RequestTimeout,
     ];
-    headers
-        .get(REASON)
-        .is_some_and(|value| given_up.iter().any(|reason| value == flag(*reason)))
+    fields.first(Known::Reason).is_some_and(|value| {
+        given_up
+            .iter()
+            .any(|reason| value == flag(*reason).as_bytes())
+    })
 }
 
 /// What a client is told of its rate limit; empty if there is none.
@@ -248,18 +246,14 @@ impl LimitFields {
     }
 
     /// Adds the fields to those of an answer.
-    pub(super) fn add_to(self, headers: &mut HeaderMap) {
+    pub(super) fn add_to(self, fields: &mut Fields) {
         let Some(values) = self.0 else {
             return;
         };
-        let text = |name: &'static str, value: String| {
-            let value = HeaderValue::try_from(value).ok()?;
-            Some((HeaderName::from_static(name), value))
-        };
-        headers.extend(text("ratelimit-policy", values.policy));
-        headers.extend(text("ratelimit", values.limit));
+        fields.set("ratelimit-policy", values.policy.as_bytes());
+        fields.set("ratelimit", values.limit.as_bytes());
         if let Some(seconds) = values.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            fields.set("retry-after", seconds.to_string().as_bytes());
         }
     }
 }
@@ -318,11 +312,11 @@ mod tests {
 
     #[test]
     fn only_a_request_that_was_given_up_is_not_tried_again() {
-        let mut headers = HeaderMap::new();
-        assert!(!is_given_up(&headers));
-        headers.insert(REASON, HeaderValue::from_static("overflow"));
-        assert!(!is_given_up(&headers));
-        headers.insert(REASON, HeaderValue::from_static("upstream-failure"));
-        assert!(is_given_up(&headers));
+        let mut fields = Fields::default();
+        assert!(!is_given_up(&fields));
+        fields.set(REASON, b"overflow");
+        assert!(!is_given_up(&fields));
+        fields.set(REASON, b"upstream-failure");
+        assert!(is_given_up(&fields));
     }
 }

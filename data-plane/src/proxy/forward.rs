@@ -6,18 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use evenkeel_shared::ir;
-use http::{Response, StatusCode};
-use hyper::body::Incoming;
 use smallvec::SmallVec;
 
 use crate::health::Trigger;
+use crate::message::{Known, ResponseHead};
 use crate::outcome::Outcome;
 use crate::proxy::Live;
-use crate::proxy::answer::Answer;
+use crate::proxy::answer::{Draft, SWITCHING_PROTOCOLS};
 use crate::proxy::body::{Held, Lease};
 use crate::proxy::error::{ProxyError, is_given_up};
 use crate::proxy::intake::Intake;
-use crate::proxy::outgoing;
 use crate::proxy::select;
 use crate::proxy::timing::{Expired, Timing};
 use crate::retry::{Decision, Plan, Situation, Stop};
@@ -26,10 +24,12 @@ use crate::telemetry::record::Attempt;
 use crate::tick::Tick;
 use crate::upstream::body::Broken;
 use crate::upstream::cluster::{Cluster, ClusterCounts};
+use crate::upstream::failure::Failure;
 use crate::upstream::host::Host;
 use crate::upstream::permit::{HostLoad, RequestPermit, RetryHold};
 use crate::upstream::pool::{Ask, Connection, Refused};
 use crate::upstream::proxy_header::Origin;
+use crate::upstream::request::Outgoing;
 use crate::worker::Worker;
 
 /// A request on its way.
@@ -46,7 +46,7 @@ struct Journey<'a> {
 }
 
 /// A response's head, and the connection its body comes on.
-type Answered = (Response<Incoming>, Connection);
+type Answered = (ResponseHead, Connection);
 
 /// Why one attempt gave no response.
 enum Missed {
@@ -64,7 +64,7 @@ pub(super) async fn forward(
     intake: Intake,
     route: &Route,
     to: &ir::Forward,
-) -> Result<Answer, ProxyError> {
+) -> Result<Draft, ProxyError> {
     let worker = Rc::clone(&live.conn.worker);
     let cluster = route.clusters.pick(worker.entropy());
     let cluster = cluster
@@ -102,7 +102,7 @@ impl Journey<'_> {
     }
 
     /// Attempt after attempt, until one stands.
-    async fn run(&mut self, live: &mut Live, permit: RequestPermit) -> Result<Answer, ProxyError> {
+    async fn run(&mut self, live: &mut Live, permit: RequestPermit) -> Result<Draft, ProxyError> {
         let mut plan = Plan::new(self.to.retry.as_ref());
         let mut retry = None;
         loop {
@@ -115,7 +115,7 @@ impl Journey<'_> {
             drop(retry.take());
             let given_up = answered
                 .as_ref()
-                .is_some_and(|(response, _)| is_given_up(response.headers()));
+                .is_some_and(|(head, _)| is_given_up(&head.fields));
             let decision = if given_up {
                 Decision::Done(Stop::NotRetriable)
             } else {
@@ -125,8 +125,7 @@ impl Journey<'_> {
                 (Decision::Retry { after }, answered) => {
                     retry = Some(RetryHold::new(&self.cluster.retry_budget));
                     add_one(&self.counts().retries);
-                    if let Some((response, connection)) = answered {
-                        drop(response);
+                    if let Some((_, connection)) = answered {
                         self.lease(&host, connection).give_back();
                     }
                     drop(load);
@@ -160,10 +159,8 @@ impl Journey<'_> {
         add_one(&host.counts.of(self.worker.index).requests);
         let tried = self.send(live, host, (started, span)).await;
         let (outcome, answered) = match tried {
-            Ok(Ok((response, _))) if self.is_unwanted_switch(&response) => {
-                (Outcome::BadResponse, None)
-            }
-            Ok(Ok((response, connection))) => (outcome_of(&response), Some((response, connection))),
+            Ok(Ok((head, _))) if self.is_unwanted_switch(&head) => (Outcome::BadResponse, None),
+            Ok(Ok((head, connection))) => (outcome_of(&head), Some((head, connection))),
             Ok(Err(Missed::Failed(outcome))) => match self.intake.body.broken() {
                 // The endpoint is not to blame.
                 Some(broken) => return Err(self.expired(Expired::Body(broken), None)),
@@ -199,15 +196,16 @@ impl Journey<'_> {
         host: &Arc<Host>,
         (started, span): (Tick, u64),
     ) -> Result<Result<Answered, Missed>, Expired> {
-        let body = self.intake.body.attempt();
-        let trace = (live.exchange.trace(), span);
-        let Some(request) = outgoing::request(&self.intake, &self.cluster, body, trace) else {
-            return Ok(Err(Missed::Unsendable));
+        let request = Outgoing {
+            head: &self.intake.head,
+            source: &self.intake.body,
+            scheme: self.cluster.tls.as_ref().map_or("http", |_| "https"),
+            trace: (live.exchange.trace(), span),
+            upgrade: self.intake.upgrade.as_deref(),
         };
         let ask = ask(&self.worker, &self.cluster, &self.intake, self.origin);
         let pool = self.worker.pools.of(host, ask);
         let sending = async {
-            let mut request = request;
             loop {
                 let mut connection = match pool.acquire(ask).await {
                     Ok(connection) => connection,
@@ -218,16 +216,11 @@ impl Journey<'_> {
                     Err(Refused::Overflow) => return Err(Missed::Overflow),
                 };
                 let reused = connection.is_reused();
-                let sent = match &mut connection {
-                    Connection::Http1(connection) => connection.send(request).await,
-                    Connection::Http2(stream) => stream.send(request).await,
-                };
-                match sent {
-                    Ok(response) => return Ok((response, connection)),
-                    Err(failure) => match failure.unsent {
-                        Some(back) if reused => request = back,
-                        _ => return Err(Missed::Failed(failure.outcome)),
-                    },
+                match connection.send(&request).await {
+                    Ok(head) => return Ok((head, connection)),
+                    Err(Failure::Unsendable) => return Err(Missed::Unsendable),
+                    Err(Failure::Ended { unsent: true, .. }) if reused => {}
+                    Err(Failure::Ended { outcome, .. }) => return Err(Missed::Failed(outcome)),
                 }
             }
         };
@@ -289,20 +282,19 @@ impl Journey<'_> {
     }
 
     /// Whether the endpoint switches to a protocol that nobody asked for.
-    fn is_unwanted_switch(&self, response: &Response<Incoming>) -> bool {
-        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        switches && self.intake.upgrade.is_none()
+    fn is_unwanted_switch(&self, head: &ResponseHead) -> bool {
+        head.status == SWITCHING_PROTOCOLS && self.intake.upgrade.is_none()
     }
 
     async fn pass_on(
         &mut self,
         live: &Live,
-        response: Response<Incoming>,
+        response: ResponseHead,
         (lease, held): (Lease, Held),
-    ) -> Result<Answer, ProxyError> {
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    ) -> Result<Draft, ProxyError> {
+        if response.status != SWITCHING_PROTOCOLS {
             let limits = (self.timing.idle, self.timing.request);
-            return Ok(Answer::upstream(
+            return Ok(Draft::upstream(
                 response,
                 (lease, held),
                 Rc::clone(&self.intake.body),
@@ -312,7 +304,7 @@ impl Journey<'_> {
         let leftover = lease.into_leftover().await;
         let leftover = leftover.ok_or(ProxyError::Upstream(Outcome::BadResponse))?;
         let idle = live.listener.spec.timeouts.stream_idle;
-        Ok(Answer::switched(&response, (leftover, held), idle))
+        Ok(Draft::switched(response, (leftover, held), idle))
     }
 }
 
@@ -353,14 +345,11 @@ pub(super) fn observe(worker: &Worker, cluster: &Arc<Cluster>, host: &Host, outc
     }
 }
 
-fn outcome_of(response: &Response<Incoming>) -> Outcome {
-    let grpc_status = response
-        .headers()
-        .get("grpc-status")
-        .and_then(|value| value.to_str().ok()?.parse().ok());
+fn outcome_of(head: &ResponseHead) -> Outcome {
+    let grpc_status = head.fields.first(Known::GrpcStatus);
     Outcome::Response {
-        status: response.status().as_u16(),
-        grpc_status,
+        status: head.status,
+        grpc_status: grpc_status.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok()),
     }
 }
 

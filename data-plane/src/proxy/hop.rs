@@ -1,115 +1,83 @@
 //! Fields that are meant for one connection only are taken away, in both
 //! directions (RFC 9110, section 7.6.1).
 
-use http::HeaderMap;
-use http::header::{CONNECTION, HeaderName, HeaderValue, TE, UPGRADE};
-
-use crate::filter::forwarded::{CLIENT_CERT, is_forwarding};
-use crate::filter::hop::{is_hop_by_hop, named_by_connection};
-
-/// Fields that `Connection` may not name: without them the message would mean
-/// something else at the next hop.
-const KEPT: [&str; 6] = [
-    "host",
-    "authorization",
-    "cookie",
-    "content-length",
-    "content-type",
-    "x-forwarded-for",
-];
+use crate::filter::hop::named_by_connection;
+use crate::message::name::Names;
+use crate::message::{Fields, Known};
 
 /// Takes away what is meant for one connection. `TE: trailers` is said again,
 /// because it is true of this proxy as well.
-pub(super) fn strip(headers: &mut HeaderMap) {
-    let trailers = wants_trailers(headers);
-    let mut named: Vec<String> = Vec::new();
-    for value in headers.get_all(CONNECTION) {
-        named.extend(named_by_connection(value.as_bytes()));
+pub(super) fn strip(fields: &mut Fields) {
+    if !fields.may_have(Names::HOP_BY_HOP) {
+        return;
     }
-    for name in named {
-        if !KEPT.contains(&name.as_str()) {
-            headers.remove(name.as_str());
-        }
-    }
-    let hops: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_hop_by_hop(name.as_str()))
-        .cloned()
+    let trailers = has_token(fields.all(Known::Te), b"trailers");
+    let named: Vec<String> = fields
+        .all(Known::Connection)
+        .flat_map(named_by_connection)
         .collect();
-    for name in hops {
-        headers.remove(name);
+    for name in named {
+        fields.remove(&name);
     }
+    fields.remove_all(Names::HOP_BY_HOP);
     if trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
+        fields.set("te", b"trailers");
     }
 }
 
 /// Takes away what says where a request came from: a client's certificate and
 /// names with `_` for `-` in any case, everything else unless it is `believed`.
-pub(super) fn strip_forwarding(headers: &mut HeaderMap, believed: bool) {
-    let foreign = |name: &&HeaderName| {
-        let name = name.as_str();
-        is_forwarding(name) && (!believed || name == CLIENT_CERT || name.contains('_'))
-    };
-    let foreign: Vec<HeaderName> = headers.keys().filter(foreign).cloned().collect();
-    for name in foreign {
-        headers.remove(name);
-    }
-}
+pub(super) fn strip_forwarding(fields: &mut Fields, believed: bool) {
+    const NEVER: Names = Names::of(&[Known::ForwardedClientCert, Known::ForwardedAlike]);
 
-/// Whether the other end takes trailers.
-fn wants_trailers(headers: &HeaderMap) -> bool {
-    headers.get_all(TE).iter().any(|value| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-    })
+    fields.remove_all(if believed { NEVER } else { Names::FORWARDING });
 }
 
 /// The protocol that a request asks to switch to, if it does so properly.
-pub(super) fn upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let connection = headers.get_all(CONNECTION);
-    let named = connection
-        .iter()
-        .any(|value| has_token(value.as_bytes(), b"upgrade"));
-    headers.get(UPGRADE).filter(|_| named)
+pub(super) fn upgrade(fields: &Fields) -> Option<&[u8]> {
+    let wanted = fields.first(Known::Upgrade)?;
+    has_token(fields.all(Known::Connection), b"upgrade").then_some(wanted)
 }
 
-fn has_token(value: &[u8], token: &[u8]) -> bool {
-    value
-        .split(|byte| *byte == b',')
-        .any(|word| word.trim_ascii().eq_ignore_ascii_case(token))
+/// Whether a list has a token.
+fn has_token<'a>(values: impl Iterator<Item = &'a [u8]>, token: &[u8]) -> bool {
+    let mut words = values.flat_map(|value| value.split(|byte| *byte == b','));
+    words.any(|word| word.trim_ascii().eq_ignore_ascii_case(token))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+    fn fields(all: &[(&str, &str)]) -> Fields {
+        let mut fields = Fields::default();
+        for (name, value) in all {
+            fields.add(name.as_bytes(), value.as_bytes());
+        }
         fields
-            .iter()
-            .map(|(name, value)| {
-                (
-                    HeaderName::from_static(name),
-                    HeaderValue::from_static(value),
-                )
-            })
+    }
+
+    fn names(fields: &Fields) -> Vec<String> {
+        let names = fields.iter();
+        names
+            .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
             .collect()
     }
 
     #[test]
     fn what_is_for_one_connection_does_not_pass() {
-        let mut fields = headers(&[
-            ("connection", "close"),
+        let mut all = fields(&[
+            ("connection", "close, X-Hop"),
             ("keep-alive", "timeout=5"),
             ("transfer-encoding", "chunked"),
             ("upgrade", "h2c"),
+            ("x-hop", "1"),
             ("te", "gzip, Trailers"),
             ("accept", "*/*"),
         ]);
-        strip(&mut fields);
-        assert_eq!(fields, headers(&[("te", "trailers"), ("accept", "*/*")]));
+        strip(&mut all);
+        assert_eq!(names(&all), ["accept", "te"]);
+        assert_eq!(all.first(Known::Te), Some(&b"trailers"[..]));
     }
 
     #[test]
@@ -123,13 +91,13 @@ mod tests {
             ("x-forwarded-client-cert", "Hash=0"),
             ("accept", "*/*"),
         ];
-        let mut fields = headers(&all);
-        strip_forwarding(&mut fields, false);
-        assert_eq!(fields, headers(&[("accept", "*/*")]));
-        let mut fields = headers(&all);
-        strip_forwarding(&mut fields, true);
-        assert_eq!(fields.len(), all.len() - 1);
-        assert!(!fields.contains_key(CLIENT_CERT));
+        let mut stripped = fields(&all);
+        strip_forwarding(&mut stripped, false);
+        assert_eq!(names(&stripped), ["accept"]);
+        let mut believed = fields(&all);
+        strip_forwarding(&mut believed, true);
+        assert_eq!(believed.len(), all.len() - 1);
+        assert!(!believed.has(Known::ForwardedClientCert));
     }
 
     #[test]
@@ -143,21 +111,19 @@ mod tests {
             ("x_forward", "kept"),
         ];
         for believed in [false, true] {
-            let mut fields = headers(&all);
-            strip_forwarding(&mut fields, believed);
-            let mut left: Vec<_> = fields.keys().map(HeaderName::as_str).collect();
-            left.sort_unstable();
-            assert_eq!(left, ["x_forward", "x_real_ip_seen"]);
+            let mut stripped = fields(&all);
+            strip_forwarding(&mut stripped, believed);
+            assert_eq!(names(&stripped), ["x_real_ip_seen", "x_forward"]);
         }
     }
 
     #[test]
     fn an_upgrade_must_be_named_by_connection() {
-        let proper = headers(&[
+        let proper = fields(&[
             ("connection", "keep-alive, Upgrade"),
             ("upgrade", "websocket"),
         ]);
         assert!(upgrade(&proper).is_some());
-        assert!(upgrade(&headers(&[("upgrade", "websocket")])).is_none());
+        assert!(upgrade(&fields(&[("upgrade", "websocket")])).is_none());
     }
 }

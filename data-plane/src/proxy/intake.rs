@@ -1,22 +1,23 @@
 //! What is asked of a request before anything else: one authority, a path in
 //! normal form, a body of a size that is allowed.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{EXPECT, HOST, HeaderValue, USER_AGENT};
-use http::request::Parts;
+use http::Uri;
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, Method, Request, Version};
-use hyper::body::{Body, Incoming};
 use uuid::Uuid;
 
 use crate::filter::forwarded;
+use crate::head::Head;
+use crate::listen::body::ClientBody;
+use crate::message::name::Names;
+use crate::message::{Known, Method, RequestHead, Version};
 use crate::proxy::Live;
 use crate::proxy::error::ProxyError;
 use crate::proxy::hop;
-use crate::proxy::view::View;
 use crate::route::path;
 use crate::telemetry::exchange::Details;
 use crate::telemetry::trace::TraceContext;
@@ -28,8 +29,8 @@ const LONGEST_ID: usize = 128;
 /// A request that may be routed.
 #[derive(Debug)]
 pub(crate) struct Intake {
-    /// Its head.
-    pub(crate) head: View,
+    /// Its head. Its fields have `X-Request-Id`, and no `Host`.
+    pub(crate) head: RequestHead,
     /// Its body, for one attempt or more.
     pub(crate) body: Rc<Source>,
     /// The address that is believed to be the client's.
@@ -38,64 +39,52 @@ pub(crate) struct Intake {
     pub(crate) hops: u32,
     /// `http` or `https`, as the client used it.
     pub(crate) scheme: &'static str,
-    /// `x-request-id`.
-    pub(crate) request_id: HeaderValue,
     /// The protocol it asks to switch to, if its listener allows that.
-    pub(crate) upgrade: Option<HeaderValue>,
+    pub(crate) upgrade: Option<String>,
 }
 
 impl Intake {
     /// Checks a request.
-    pub(crate) fn check(live: &mut Live, request: Request<Incoming>) -> Result<Self, ProxyError> {
-        let (parts, body) = request.into_parts();
+    pub(crate) fn check(
+        live: &mut Live,
+        mut head: RequestHead,
+        body: ClientBody,
+    ) -> Result<Self, ProxyError> {
         if live.conn.watch.is_distrusted() {
             return Err(ProxyError::AmbiguousLength);
         }
-        if parts.method == Method::CONNECT {
+        if head.method == Method::Connect {
             return Err(ProxyError::MethodRefused);
         }
-        let protocol = protocol(parts.version);
-        let upgrade = upgrade(live, &parts, &body);
-        let mut head = View {
-            authority: authority(&parts)?,
-            target: target(&parts)?,
-            method: parts.method,
-            headers: parts.headers,
-        };
+        let upgrade = upgrade(live, &head, &body);
+        name_authority(&mut head)?;
+        normalize_target(&mut head)?;
         let limits = BodyLimits {
             bytes: live.listener.spec.limits.body_bytes,
             kept: live.conn.worker.shared.settings.replay_bytes,
         };
-        let too_large = |most: u64| body.size_hint().lower() > most;
-        if limits.bytes.is_some_and(too_large) {
+        let announced = body.length().unwrap_or_default();
+        if limits.bytes.is_some_and(|most| announced > most) {
             return Err(ProxyError::BodyTooLarge);
         }
-        // hyper answers it when the body is asked for.
-        if expects_continue(&head.headers) {
-            head.headers.remove(EXPECT);
+        // It is answered when the body is asked for.
+        if head.fields.first(Known::Expect).is_some_and(is_continue) {
+            head.fields.remove_all(Names::of(&[Known::Expect]));
         }
         let peer = live.conn.peer;
         let spec = &live.listener.spec;
         let hops = forwarded::believed_hops(spec.trusted_hops, &spec.trusted_addresses, peer.ip());
-        vouch(live, &mut head.headers, hops);
+        vouch(live, &mut head, hops);
         let client = forwarded::client_address(&head, peer.ip(), hops);
         let scheme = forwarded::x_forwarded_proto(&head, live.conn.scheme(), hops);
-        let request_id = request_id(live, &head.headers, hops);
+        name_request(live, &mut head, hops);
         let trace = trace(live, &head);
-        let secured = live.conn.secured.as_ref();
-        let identity = secured.and_then(|secured| secured.client.as_ref());
-        live.exchange.describe(trace, || Details {
-            request_id: text(&request_id),
-            client,
-            peer,
-            protocol,
-            method: head.method.to_string(),
-            authority: head.authority.clone(),
-            target: head.target.clone(),
-            user_agent: head.headers.get(USER_AGENT).map(text),
-            tls_version: secured.map(|secured| secured.version),
-            client_identity: identity.map(|identity| Arc::clone(&identity.label)),
-        });
+        if trace.is_present() {
+            // Each attempt says it anew.
+            head.fields
+                .remove_all(Names::of(&[Known::Traceparent, Known::Tracestate]));
+        }
+        describe(live, &head, trace, client);
         let body = Source::new(body, limits, live.conn.worker.shared.clock);
         Ok(Self {
             head,
@@ -103,53 +92,95 @@ impl Intake {
             client,
             hops,
             scheme,
-            request_id,
             upgrade,
         })
     }
 }
 
-/// The one authority of a request: that of an absolute target if there is one,
-/// else `Host` (RFC 9112, section 3.2.2).
-fn authority(parts: &Parts) -> Result<String, ProxyError> {
-    let bad = ProxyError::BadRequest;
-    let mut hosts = parts.headers.get_all(HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(bad("more than one Host"));
-    }
-    let host = host.map(checked).transpose()?;
-    if let Some(scheme) = parts.uri.scheme()
-        && *scheme != Scheme::HTTP
-        && *scheme != Scheme::HTTPS
-    {
-        return Err(bad("the target's scheme is not served"));
-    }
-    let named = match parts.uri.authority() {
-        Some(named) => Some(checked(&header(named.as_str())?)?),
-        None => None,
-    };
-    let http1 = parts.version <= Version::HTTP_11;
-    match (named, host) {
-        (Some(_), None) if parts.version == Version::HTTP_11 => Err(bad("no Host")),
-        (Some(named), Some(host)) if !http1 && named != host => {
-            Err(bad(":authority and Host differ"))
-        }
-        (Some(named), _) => Ok(named),
-        (None, Some(host)) => Ok(host),
-        (None, None) if parts.version == Version::HTTP_10 => Ok(String::new()),
-        (None, None) => Err(bad("no Host")),
-    }
+/// Tells telemetry what is asked.
+fn describe(live: &mut Live, head: &RequestHead, trace: TraceContext, client: IpAddr) {
+    let secured = live.conn.secured.as_ref();
+    let identity = secured.and_then(|secured| secured.client.as_ref());
+    let peer = live.conn.peer;
+    let field = |name| head.fields.first(name).map(text);
+    live.exchange.describe(trace, || Details {
+        request_id: field(Known::RequestId).unwrap_or_default(),
+        client,
+        peer,
+        protocol: head.version.name(),
+        method: head.method().to_owned(),
+        authority: head.authority().to_owned(),
+        target: head.target().to_owned(),
+        user_agent: field(Known::UserAgent),
+        tls_version: secured.map(|secured| secured.version),
+        client_identity: identity.map(|identity| Arc::clone(&identity.label)),
+    });
 }
 
-fn header(text: &str) -> Result<HeaderValue, ProxyError> {
-    HeaderValue::from_str(text).map_err(|_| ProxyError::BadRequest("the authority is malformed"))
+/// Gives the head its one authority: that of an absolute target if there is one,
+/// else `Host` (RFC 9112, section 3.2.2).
+fn name_authority(head: &mut RequestHead) -> Result<(), ProxyError> {
+    let bad = ProxyError::BadRequest;
+    let absolute = absolute(head)?;
+    let host_at = head.fields.only(Known::Host);
+    let host_at = host_at.map_err(|_| bad("more than one Host"))?;
+    let host = host_at.map(|at| checked(head.fields.at(at))).transpose()?;
+    let named = match (&absolute, head.authority()) {
+        (Some((authority, _)), _) => Some(checked(authority.as_bytes())?),
+        (None, "") => None,
+        (None, authority) => Some(checked(authority.as_bytes())?),
+    };
+    // `None` is the host as it stands.
+    let authority = match (named, host) {
+        (Some(_), None) if head.version == Version::Http11 => return Err(bad("no Host")),
+        (Some(named), Some(host)) if head.version == Version::Http2 && named != host => {
+            return Err(bad(":authority and Host differ"));
+        }
+        (Some(named), _) => Some(named.into_owned()),
+        (None, Some(Cow::Borrowed(_))) => None,
+        (None, Some(Cow::Owned(host))) => Some(host),
+        (None, None) if head.version == Version::Http10 => Some(String::new()),
+        (None, None) => return Err(bad("no Host")),
+    };
+    match authority {
+        Some(authority) => head.set_authority(&authority),
+        None => head.set_authority_at(host_at.unwrap_or_default()),
+    }
+    if let Some((_, target)) = absolute {
+        head.set_target(&target);
+    }
+    head.fields.remove_all(Names::of(&[Known::Host]));
+    Ok(())
+}
+
+/// Authority, and path with query, of a target that names both.
+fn absolute(head: &RequestHead) -> Result<Option<(String, String)>, ProxyError> {
+    let target = head.target();
+    if target.starts_with('/') || target == "*" {
+        return Ok(None);
+    }
+    let malformed = || ProxyError::BadRequest("the path is malformed");
+    let uri: Uri = target.parse().map_err(|_| malformed())?;
+    if uri
+        .scheme()
+        .is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS)
+    {
+        return Err(ProxyError::BadRequest("the target's scheme is not served"));
+    }
+    let (Some(_), Some(authority)) = (uri.scheme(), uri.authority()) else {
+        return Err(malformed());
+    };
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    Ok(Some((authority.as_str().to_owned(), path.to_owned())))
 }
 
 /// An authority in lower case.
-fn checked(value: &HeaderValue) -> Result<String, ProxyError> {
+fn checked(value: &[u8]) -> Result<Cow<'_, str>, ProxyError> {
     let malformed = || ProxyError::BadRequest("the authority is malformed");
-    let text = value.to_str().map_err(|_| malformed())?;
+    let text = std::str::from_utf8(value).map_err(|_| malformed())?;
+    if is_plain(text) {
+        return Ok(Cow::Borrowed(text));
+    }
     if text.contains('@') || text.contains(',') {
         return Err(malformed());
     }
@@ -157,82 +188,88 @@ fn checked(value: &HeaderValue) -> Result<String, ProxyError> {
     if authority.host().is_empty() {
         return Err(malformed());
     }
-    Ok(text.to_ascii_lowercase())
+    Ok(Cow::Owned(text.to_ascii_lowercase()))
 }
 
-/// Path and query in normal form.
-fn target(parts: &Parts) -> Result<String, ProxyError> {
-    let target = parts
-        .uri
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
-    if target == "*" && parts.method != Method::OPTIONS {
+/// Whether it is a name or an IPv4 address, in lower case, perhaps with a port:
+/// what nearly all requests have, and needs no further look.
+fn is_plain(authority: &str) -> bool {
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    let letter = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-'
+    };
+    let number =
+        |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+    !host.is_empty() && host.bytes().all(letter) && port.is_none_or(number)
+}
+
+/// Brings path and query into normal form.
+fn normalize_target(head: &mut RequestHead) -> Result<(), ProxyError> {
+    let target = head.target();
+    if target == "*" && head.method != Method::Options {
         return Err(ProxyError::BadRequest("only OPTIONS may be about *"));
     }
     match path::normalize(target) {
-        Ok(target) => Ok(target.into_owned()),
+        Ok(Cow::Borrowed(_)) => Ok(()),
+        Ok(Cow::Owned(target)) => {
+            head.set_target(&target);
+            Ok(())
+        }
         Err(_) => Err(ProxyError::BadRequest("the path is malformed")),
     }
 }
 
-fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        _ => "HTTP/1.1",
-    }
-}
-
-fn expects_continue(headers: &HeaderMap) -> bool {
-    headers
-        .get(EXPECT)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+fn is_continue(value: &[u8]) -> bool {
+    value.eq_ignore_ascii_case(b"100-continue")
 }
 
 /// The protocol that the request may switch to. `h2c` never passes: behind it
 /// nobody would look at requests any more.
-fn upgrade(live: &Live, parts: &Parts, body: &Incoming) -> Option<HeaderValue> {
-    if parts.version != Version::HTTP_11 || !body.is_end_stream() {
+fn upgrade(live: &Live, head: &RequestHead, body: &ClientBody) -> Option<String> {
+    if head.version != Version::Http11 || !body.is_end() {
         return None;
     }
-    let wanted = hop::upgrade(&parts.headers)?;
-    let name = wanted.to_str().ok()?.trim().to_ascii_lowercase();
+    let wanted = std::str::from_utf8(hop::upgrade(&head.fields)?).ok()?;
+    let name = wanted.trim().to_ascii_lowercase();
     let allowed = name != "h2c" && live.listener.spec.upgrades.contains(&name);
-    allowed.then(|| wanted.clone())
+    allowed.then(|| wanted.to_owned())
 }
 
 /// Leaves of what a request says of where it came from only what is believed,
 /// and says whose certificate was verified.
-fn vouch(live: &Live, headers: &mut HeaderMap, hops: u32) {
-    hop::strip_forwarding(headers, hops > 0);
+fn vouch(live: &Live, head: &mut RequestHead, hops: u32) {
+    hop::strip_forwarding(&mut head.fields, hops > 0);
     let secured = live.conn.secured.as_ref();
     if let Some(client) = secured.and_then(|secured| secured.client.as_ref()) {
-        headers.insert(forwarded::CLIENT_CERT, client.header.clone());
+        head.fields
+            .set(forwarded::CLIENT_CERT, client.header.as_bytes());
     }
 }
 
-/// The id of a trusted hop, or a new one.
-fn request_id(live: &Live, headers: &HeaderMap, hops: u32) -> HeaderValue {
-    let sane = |value: &&HeaderValue| {
-        let bytes = value.as_bytes();
-        !bytes.is_empty() && bytes.len() <= LONGEST_ID && bytes.iter().all(u8::is_ascii_graphic)
+/// Gives the request its id: that of a trusted hop, or a new one.
+fn name_request(live: &Live, head: &mut RequestHead, hops: u32) {
+    let sane = |value: &[u8]| {
+        !value.is_empty() && value.len() <= LONGEST_ID && value.iter().all(u8::is_ascii_graphic)
     };
-    let given = headers.get("x-request-id").filter(sane);
-    if let Some(given) = given.filter(|_| hops > 0) {
-        return given.clone();
+    let given = head.fields.first(Known::RequestId);
+    if hops > 0 && given.is_some_and(sane) {
+        return;
     }
     let random = live.conn.worker.wide_entropy().to_be_bytes();
     let id = uuid::Builder::from_random_bytes(random).into_uuid();
     let mut buffer = Uuid::encode_buffer();
-    HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer))
-        .unwrap_or(HeaderValue::from_static("-"))
+    let id = id.hyphenated().encode_lower(&mut buffer);
+    head.fields.set("x-request-id", id.as_bytes());
 }
 
 /// The trace of the caller, or one that begins here by the listener's share.
-fn trace(live: &Live, head: &View) -> TraceContext {
+fn trace(live: &Live, head: &RequestHead) -> TraceContext {
     let worker = &live.conn.worker;
-    let field = |name| head.headers.get(name).map(HeaderValue::as_bytes);
-    let given = TraceContext::from_headers(field("traceparent"), field("tracestate"));
+    let field = |name| head.fields.first(name);
+    let given = TraceContext::from_headers(field(Known::Traceparent), field(Known::Tracestate));
     if let Some(given) = given {
         return given.with_span(worker.entropy());
     }
@@ -247,6 +284,6 @@ fn trace(live: &Live, head: &View) -> TraceContext {
     TraceContext::new_root(worker.wide_entropy(), worker.entropy(), true)
 }
 
-fn text(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).into_owned()
+fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).into_owned()
 }

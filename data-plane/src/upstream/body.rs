@@ -3,16 +3,14 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use crate::clock::Clock;
+use crate::listen::body::ClientBody;
+use crate::message::{Fields, Piece};
 use crate::tick::Tick;
 use crate::upstream::trailers;
 
@@ -59,12 +57,12 @@ pub(crate) struct Source {
 #[derive(Debug)]
 struct State {
     /// `None` once it has ended or broken.
-    incoming: Option<Incoming>,
+    incoming: Option<ClientBody>,
     /// Its length, if the client named it.
     length: Option<u64>,
     kept: Vec<Bytes>,
     kept_bytes: usize,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Fields>,
     /// Whether some of it is gone, so that no other attempt can be made.
     lost: bool,
     received: u64,
@@ -79,11 +77,11 @@ struct State {
 
 impl Source {
     /// The body of a request whose head came now.
-    pub(crate) fn new(incoming: Incoming, limits: BodyLimits, clock: Clock) -> Rc<Self> {
+    pub(crate) fn new(incoming: ClientBody, limits: BodyLimits, clock: Clock) -> Rc<Self> {
         let now = clock.now();
-        let ended = incoming.is_end_stream();
+        let ended = incoming.is_end();
         let state = State {
-            length: incoming.size_hint().exact(),
+            length: incoming.length(),
             incoming: (!ended).then_some(incoming),
             kept: Vec::new(),
             kept_bytes: 0,
@@ -165,20 +163,20 @@ impl Source {
 }
 
 impl State {
-    /// Polls the client for the next frame, and keeps it.
+    /// Polls the client for the next piece, and keeps it.
     fn poll_client(
         &mut self,
         limits: BodyLimits,
         now: Tick,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    ) -> Poll<Option<Result<Piece, Broken>>> {
         let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(self.broken.map(Err));
         };
-        let polled = ready!(Pin::new(&mut *incoming).poll_frame(cx));
-        let complete = incoming.is_end_stream();
-        let frame = match polled {
-            Some(Ok(frame)) => trailers::clean(frame),
+        let polled = ready!(incoming.poll_piece(cx));
+        let complete = incoming.is_end();
+        let mut piece = match polled {
+            Some(Ok(piece)) => piece,
             Some(Err(_)) => return Poll::Ready(Some(Err(self.fail(Broken::Client)))),
             None => {
                 self.end(now);
@@ -186,20 +184,24 @@ impl State {
             }
         };
         self.last_byte = now;
-        if let Some(data) = frame.data_ref() {
-            self.received += data.len() as u64;
-            if limits.bytes.is_some_and(|most| self.received > most) {
-                return Poll::Ready(Some(Err(self.fail(Broken::TooLarge))));
+        match &mut piece {
+            Piece::Data(data) => {
+                self.received += data.len() as u64;
+                if limits.bytes.is_some_and(|most| self.received > most) {
+                    return Poll::Ready(Some(Err(self.fail(Broken::TooLarge))));
+                }
+                let data = data.clone();
+                self.keep(data, limits.kept);
             }
-            let data = data.clone();
-            self.keep(data, limits.kept);
-        } else if let Some(trailers) = frame.trailers_ref() {
-            self.trailers = Some(trailers.clone());
+            Piece::Trailers(fields) => {
+                trailers::clean(fields);
+                self.trailers = Some(fields.clone());
+            }
         }
         if complete {
             self.end(now);
         }
-        Poll::Ready(Some(Ok(frame)))
+        Poll::Ready(Some(Ok(piece)))
     }
 
     fn keep(&mut self, data: Bytes, most: usize) {
@@ -242,40 +244,39 @@ pub(crate) struct AttemptBody {
     trailers_given: bool,
 }
 
-impl Body for AttemptBody {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
+impl AttemptBody {
+    /// The next piece; `None` at the end.
+    pub(crate) fn poll_piece(
+        &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    ) -> Poll<Option<Result<Piece, Broken>>> {
         let source = Rc::clone(&self.source);
         let mut state = source.state.borrow_mut();
         if state.attempt != self.attempt {
             return Poll::Ready(Some(Err(Broken::Superseded)));
         }
-        if let Some(piece) = state.kept.get(self.next) {
+        if let Some(data) = state.kept.get(self.next) {
             self.next += 1;
-            return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
+            return Poll::Ready(Some(Ok(Piece::Data(data.clone()))));
         }
         if state.incoming.is_none()
             && !self.trailers_given
             && let Some(trailers) = state.trailers.clone()
         {
             self.trailers_given = true;
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            return Poll::Ready(Some(Ok(Piece::Trailers(trailers))));
         }
         let polled = ready!(state.poll_client(source.limits, source.clock.now(), cx));
-        if let Some(Ok(frame)) = &polled {
-            self.trailers_given |= frame.is_trailers();
+        if let Some(Ok(piece)) = &polled {
+            self.trailers_given |= matches!(piece, Piece::Trailers(_));
             // All that is kept has been given; nothing of it if some is lost.
             self.next = state.kept.len();
         }
         Poll::Ready(polled)
     }
 
-    fn is_end_stream(&self) -> bool {
+    /// Whether all of it has been given.
+    pub(crate) fn is_end(&self) -> bool {
         let state = self.source.state.borrow();
         state.ended.is_some()
             && state.attempt == self.attempt
@@ -283,11 +284,8 @@ impl Body for AttemptBody {
             && (self.trailers_given || state.trailers.is_none())
     }
 
-    fn size_hint(&self) -> SizeHint {
-        let state = self.source.state.borrow();
-        // hyper asks before the first frame.
-        state
-            .length
-            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    /// Its length as a whole, if the client named it.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.source.state.borrow().length
     }
 }

@@ -9,24 +9,29 @@ use crate::outcome::Outcome;
 use crate::upstream::body::AttemptBody;
 use crate::upstream::wire::Wire;
 
-/// An attempt for which no response came.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    /// How it ended.
-    pub(crate) outcome: Outcome,
-    /// The request, if no byte of it was sent.
-    pub(crate) unsent: Option<Request<AttemptBody>>,
+/// Why no response came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The rewritten head cannot stand in a request of the protocol.
+    Unsendable,
+    /// The attempt failed.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// Whether no byte of the request was sent.
+        unsent: bool,
+    },
 }
 
 impl Failure {
     /// What an error says of an attempt on a wire.
     pub(crate) fn of(mut error: TrySendError<Request<AttemptBody>>, wire: &Wire) -> Self {
-        let unsent = error.take_message();
+        let unsent = error.take_message().is_some();
         let outcome = match wire.refusal() {
             Some(refusal) => Outcome::TlsFailure(refusal),
-            None => classify(&error.into_error(), unsent.is_some()),
+            None => classify(&error.into_error(), unsent),
         };
-        Self { outcome, unsent }
+        Self::Ended { outcome, unsent }
     }
 }
 

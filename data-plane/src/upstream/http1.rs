@@ -4,16 +4,18 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 
+use crate::message::{ResponseHead, Version};
 use crate::tick::Tick;
 use crate::upstream::body::AttemptBody;
+use crate::upstream::convert;
 use crate::upstream::failure::Failure;
+use crate::upstream::hyper_body::HyperBody;
 use crate::upstream::permit::ConnectionPermit;
+use crate::upstream::request::Outgoing;
 use crate::upstream::wire::Wire;
 
 /// Most bytes of the head of a response.
@@ -31,6 +33,8 @@ const SETTLE: Duration = Duration::from_secs(5);
 pub(crate) struct Http1 {
     sender: SendRequest<AttemptBody>,
     wire: Wire,
+    /// Of the latest response.
+    pub(crate) body: HyperBody,
     /// What is left when the connection's protocol has ended.
     left: oneshot::Receiver<Leftover>,
     /// Requests sent on it.
@@ -73,6 +77,7 @@ impl Http1 {
         Ok(Self {
             sender,
             wire,
+            body: HyperBody::default(),
             left,
             used: 0,
             idle_since: Tick::default(),
@@ -104,16 +109,17 @@ impl Http1 {
     /// Sends a request and waits for the head of its response.
     ///
     /// # Errors
-    /// How it failed, with the request if nothing of it was sent.
-    pub(crate) async fn send(
-        &mut self,
-        request: Request<AttemptBody>,
-    ) -> Result<Response<Incoming>, Failure> {
+    /// How it failed.
+    pub(crate) async fn send(&mut self, request: &Outgoing<'_>) -> Result<ResponseHead, Failure> {
+        let request = convert::request(request, Version::Http11).ok_or(Failure::Unsendable)?;
         self.used += 1;
         self.wire.expect_head();
         let response = self.sender.try_send_request(request).await;
         self.wire.head_came();
-        response.map_err(|error| Failure::of(error, &self.wire))
+        let response = response.map_err(|error| Failure::of(error, &self.wire))?;
+        let head = convert::response_head(&response);
+        self.body = HyperBody::of(response.into_body());
+        Ok(head)
     }
 
     /// The socket, after a response that switches protocols.

@@ -6,17 +6,19 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
+use crate::message::{ResponseHead, Version};
 use crate::tick::Tick;
 use crate::upstream::body::AttemptBody;
+use crate::upstream::convert;
 use crate::upstream::exec::LocalExec;
 use crate::upstream::failure::Failure;
+use crate::upstream::hyper_body::HyperBody;
 use crate::upstream::permit::ConnectionPermit;
 use crate::upstream::pool::HostPool;
+use crate::upstream::request::Outgoing;
 use crate::upstream::wire::Wire;
 
 /// Most bytes of the head of a response, after decompression.
@@ -119,6 +121,8 @@ async fn drive(protocol: Protocol) {
 pub(crate) struct Stream {
     connection: Rc<Http2>,
     pool: Rc<HostPool>,
+    /// Of its response.
+    pub(crate) body: HyperBody,
 }
 
 impl Stream {
@@ -129,6 +133,7 @@ impl Stream {
         Self {
             connection: Rc::clone(connection),
             pool: Rc::clone(pool),
+            body: HyperBody::default(),
         }
     }
 
@@ -140,14 +145,15 @@ impl Stream {
     /// Sends a request and waits for the head of its response.
     ///
     /// # Errors
-    /// How it failed, with the request if nothing of it was sent.
-    pub(crate) async fn send(
-        &self,
-        request: Request<AttemptBody>,
-    ) -> Result<Response<Incoming>, Failure> {
+    /// How it failed.
+    pub(crate) async fn send(&mut self, request: &Outgoing<'_>) -> Result<ResponseHead, Failure> {
+        let request = convert::request(request, Version::Http2).ok_or(Failure::Unsendable)?;
         let mut sender = self.connection.sender.clone();
         let response = sender.try_send_request(request).await;
-        response.map_err(|error| Failure::of(error, &self.connection.wire))
+        let response = response.map_err(|error| Failure::of(error, &self.connection.wire))?;
+        let head = convert::response_head(&response);
+        self.body = HyperBody::of(response.into_body());
+        Ok(head)
     }
 }
 

@@ -22,16 +22,20 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::message::ResponseHead;
 use crate::outcome::TlsFailure;
 use crate::tick::Tick;
 use crate::tls::BackTls;
 use crate::upstream::cluster::{Cluster, Gauges};
 use crate::upstream::dial::Dial;
+use crate::upstream::failure::Failure;
 use crate::upstream::host::Host;
 use crate::upstream::http1::Http1;
 use crate::upstream::http2::{Http2, Stream};
+use crate::upstream::hyper_body::HyperBody;
 use crate::upstream::permit::{ConnectionPermit, PendingPermit};
 use crate::upstream::proxy_header::Origin;
+use crate::upstream::request::Outgoing;
 use crate::upstream::wire::Wire;
 use crate::worker::Worker;
 
@@ -72,6 +76,34 @@ impl Connection {
         match self {
             Self::Http1(connection) => connection.used > 0,
             Self::Http2(stream) => stream.is_reused(),
+        }
+    }
+
+    /// Sends a request and waits for the head of its response.
+    ///
+    /// # Errors
+    /// How it failed.
+    pub(crate) async fn send(&mut self, request: &Outgoing<'_>) -> Result<ResponseHead, Failure> {
+        match self {
+            Self::Http1(connection) => connection.send(request).await,
+            Self::Http2(stream) => stream.send(request).await,
+        }
+    }
+
+    /// Bytes of the response's body that are to come; `None` if the endpoint did
+    /// not say.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Http1(connection) => connection.body.length(),
+            Self::Http2(stream) => stream.body.length(),
+        }
+    }
+
+    /// The body of the response.
+    pub(crate) fn body(&mut self) -> &mut HyperBody {
+        match self {
+            Self::Http1(connection) => &mut connection.body,
+            Self::Http2(stream) => &mut stream.body,
         }
     }
 }

@@ -1,72 +1,56 @@
 //! What may come behind a body, in either direction.
 
-use bytes::Bytes;
-use http::HeaderMap;
-use http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderName,
-    SET_COOKIE,
-};
-use http_body::Frame;
+use crate::message::name::Names;
+use crate::message::{Fields, Known};
 
-use crate::filter::forwarded::is_forwarding;
-use crate::filter::hop::is_hop_by_hop;
-
-/// Framing, routing and authentication were decided without them (RFC 9110,
+/// Framing, routing and authentication were decided without these (RFC 9110,
 /// section 6.5.1).
-const REFUSED: [HeaderName; 7] = [
-    CONTENT_LENGTH,
-    CONTENT_ENCODING,
-    CONTENT_TYPE,
-    HOST,
-    AUTHORIZATION,
-    COOKIE,
-    SET_COOKIE,
-];
+const DECIDED: Names = Names::of(&[
+    Known::ContentLength,
+    Known::ContentType,
+    Known::Host,
+    Known::Authorization,
+    Known::Cookie,
+]);
 
-/// Takes away what may not come in trailers.
-fn strip(trailers: &mut HeaderMap) {
-    for name in REFUSED {
-        trailers.remove(name);
-    }
-    // Some upstreams put trailers among the fields of the head, where what they
-    // say of the client would stand beside what this proxy says.
-    let foreign = |name: &str| is_hop_by_hop(name) || is_forwarding(name);
-    let foreign: Vec<HeaderName> = trailers
-        .keys()
-        .filter(|name| foreign(name.as_str()))
-        .cloned()
-        .collect();
-    for name in foreign {
-        trailers.remove(name);
-    }
-}
-
-/// A frame without what may not come in trailers.
-pub(crate) fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
-    match frame.into_trailers() {
-        Ok(mut trailers) => {
-            strip(&mut trailers);
-            Frame::trailers(trailers)
-        }
-        Err(frame) => frame,
-    }
+/// Takes away what may not come in trailers. Some upstreams put trailers among
+/// the fields of the head, where what they say of the client would stand beside
+/// what this proxy says.
+pub(crate) fn clean(trailers: &mut Fields) {
+    trailers.retain(|known, name| {
+        let refused = DECIDED.has(known)
+            || Names::HOP_BY_HOP.has(known)
+            || Names::FORWARDING.has(known)
+            || matches!(name, b"content-encoding" | b"set-cookie");
+        !refused
+    });
 }
 
 #[cfg(test)]
 mod tests {
-    use http::header::{HeaderValue, TRANSFER_ENCODING};
-
     use super::*;
+
+    fn cleaned(names: &[&str]) -> Vec<String> {
+        let mut trailers = Fields::default();
+        for name in names {
+            trailers.add(name.as_bytes(), b"0");
+        }
+        clean(&mut trailers);
+        let left = trailers.iter();
+        left.map(|(name, _)| String::from_utf8_lossy(name).into_owned())
+            .collect()
+    }
 
     #[test]
     fn trailers_carry_neither_framing_nor_routing() {
-        let sum = HeaderName::from_static("grpc-status");
-        let mut trailers: HeaderMap = [CONTENT_LENGTH, HOST, TRANSFER_ENCODING, sum.clone()]
-            .into_iter()
-            .map(|name| (name, HeaderValue::from_static("0")))
-            .collect();
-        strip(&mut trailers);
-        assert_eq!(trailers.keys().collect::<Vec<_>>(), [&sum]);
+        let names = [
+            "content-length",
+            "host",
+            "transfer-encoding",
+            "set-cookie",
+            "grpc-status",
+        ];
+        assert_eq!(cleaned(&names), ["grpc-status"]);
     }
 
     #[test]
@@ -78,14 +62,6 @@ mod tests {
             "x-real-ip",
             "x_forwarded_for",
         ];
-        let mut trailers: HeaderMap = names
-            .map(|name| {
-                let name = HeaderName::from_static(name);
-                (name, HeaderValue::from_static("6.6.6.6"))
-            })
-            .into_iter()
-            .collect();
-        strip(&mut trailers);
-        assert!(trailers.is_empty(), "{trailers:?}");
+        assert_eq!(cleaned(&names), Vec::<String>::new());
     }
 }

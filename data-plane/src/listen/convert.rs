@@ -1,0 +1,108 @@
+//! Between this proxy's messages and those of the hyper library, at the
+//! client's side.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response, StatusCode, Version as HttpVersion};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::listen::body::ClientBody;
+use crate::listen::connection::Conn;
+use crate::message::{Fields, RequestHead, Span, Version};
+use crate::proxy::body::{AnswerBody, Cut};
+use crate::proxy::{self, Answer};
+use crate::upstream::convert::{add_all, header_map};
+
+/// Answers a request that hyper has read.
+pub(super) async fn handle(
+    conn: Rc<Conn>,
+    incoming: Request<Incoming>,
+) -> Result<Response<HyperAnswer>, Infallible> {
+    let (head, body) = request(incoming);
+    Ok(response(proxy::handle(conn, head, body).await))
+}
+
+fn request(request: Request<Incoming>) -> (RequestHead, ClientBody) {
+    let (parts, body) = request.into_parts();
+    let body = if body.is_end_stream() {
+        ClientBody::Empty
+    } else {
+        ClientBody::Hyper(body)
+    };
+    (head(&parts), body)
+}
+
+fn head(parts: &Parts) -> RequestHead {
+    let version = match parts.version {
+        HttpVersion::HTTP_10 => Version::Http10,
+        HttpVersion::HTTP_2 => Version::Http2,
+        _ => Version::Http11,
+    };
+    let mut fields = Fields::default();
+    let method = fields.keep(parts.method.as_str().as_bytes());
+    let target = target(&mut fields, parts, version);
+    add_all(&mut fields, &parts.headers);
+    let mut head = RequestHead::new(fields, version, (method, target));
+    if let Some(authority) = parts.uri.authority().filter(|_| version == Version::Http2) {
+        head.set_authority(authority.as_str());
+    }
+    head
+}
+
+/// The target as HTTP/1.1 would have it: whole if it names a host there, or a
+/// scheme that is not ours to serve.
+fn target(fields: &mut Fields, parts: &Parts, version: Version) -> Span {
+    let scheme = parts.uri.scheme_str();
+    let odd = !matches!(scheme, None | Some("http" | "https"));
+    if odd || (version != Version::Http2 && parts.uri.authority().is_some()) {
+        return fields.keep(parts.uri.to_string().as_bytes());
+    }
+    let target = parts.uri.path_and_query();
+    fields.keep(target.map_or("/", |target| target.as_str()).as_bytes())
+}
+
+fn response(answer: Answer) -> Response<HyperAnswer> {
+    let mut response = Response::new(HyperAnswer(answer.body));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.headers_mut() = header_map(&answer.fields);
+    response
+}
+
+/// The body of an answer, as hyper asks for it.
+pub(super) struct HyperAnswer(AnswerBody);
+
+impl Body for HyperAnswer {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        Poll::Ready(match ready!(self.0.poll_chunk(cx)) {
+            Some(Ok(chunk)) => Some(Ok(Frame::data(chunk.into_bytes()))),
+            Some(Err(cut)) => Some(Err(cut)),
+            None => {
+                let trailers = self.0.trailers();
+                trailers.map(|fields| Ok(Frame::trailers(header_map(&fields))))
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0
+            .length()
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
