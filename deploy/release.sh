@@ -44,20 +44,14 @@ while (($#)); do
 done
 cd "$(dirname "$0")/.."
 out=${out:-dist}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
-commit=$(git rev-parse HEAD 2>/dev/null || true)
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 315532800)}
 
 if [[ -z $binary ]]; then
-    target=${CARGO_BUILD_TARGET:-$(rustc -vV | sed -n 's/^host: //p')}
-    # With an explicit target, the flags are not for build scripts and macros.
-    EVENKEEL_COMMIT=$commit RUSTFLAGS="-C target-feature=+crt-static" \
-        cargo build --release --locked -p evenkeel --target "$target"
-    binary=${CARGO_TARGET_DIR:-target}/$target/release/evenkeel
-    # An interpreter in the program's headers is the loader of shared libraries.
-    if readelf --program-headers "$binary" | grep -q INTERP; then
-        fail "$binary is not static"
-    fi
+    binary=$work/program
+    deploy/static.sh "$binary" >/dev/null
 fi
 
 # The program knows what it is.
@@ -70,8 +64,6 @@ target=$(field target)
 [[ -z $wanted || $wanted == "$version" ]] || fail "version $wanted is wanted, but the program is $version"
 
 name=evenkeel-$version-$target
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 root=$work/$name
 mkdir -p "$root"/{completions,man/man1,systemd,kubernetes,docs}
 
