@@ -18,19 +18,8 @@ if [ "${1:-}" = --images ]; then
     only_images=yes
     shift
 fi
-program=${1:-}
-mkdir -p dist
-if [ -z "$program" ]; then
-    deploy/static.sh
-elif [ "$program" != dist/evenkeel ]; then
-    strip --strip-debug -o dist/evenkeel "$program"
-fi
-if [ -s /etc/ssl/certs/ca-certificates.crt ]; then
-    cp /etc/ssl/certs/ca-certificates.crt dist/ca-certificates.crt
-else
-    : >dist/ca-certificates.crt
-fi
-docker build -q -t evenkeel:dev -f deploy/offline/Dockerfile .
+program=${1:-$(deploy/static.sh)}
+deploy/offline/image.sh evenkeel:dev "$program"
 docker build -q -t $TRACES - <<DOCKERFILE
 FROM evenkeel:dev
 ENTRYPOINT ["/usr/local/bin/evenkeel", "demo", "traces", "--otlp", "0.0.0.0:4317", "--listen", "0.0.0.0:16686"]
