@@ -8,6 +8,9 @@
 #   deploy/release.sh 0.1.0                    the same, if this is version 0.1.0
 #   deploy/release.sh --binary FILE [VERSION]  takes a program as it is
 #   deploy/release.sh --out DIR …              writes there instead of dist
+#   deploy/release.sh --image …                also the image evenkeel:<version>, and as
+#                                              dist/evenkeel-<version>-<target>-image.tar.gz
+#                                              for `docker load`; its bytes differ
 #
 # CARGO_BUILD_TARGET chooses another target, SOURCE_DATE_EPOCH the time of the
 # files (the last commit's if not given). Needs python3 and GNU tar; no network,
@@ -21,7 +24,7 @@ fail() {
     exit 1
 }
 
-binary='' wanted='' out=''
+binary='' wanted='' out='' image=''
 while (($#)); do
     case $1 in
         --binary)
@@ -34,7 +37,8 @@ while (($#)); do
             out=$(realpath -m -- "$2")
             shift
             ;;
-        -*) fail "$1: no such flag; there are --binary FILE and --out DIR" ;;
+        --image) image=yes ;;
+        -*) fail "$1: no such flag; there are --binary FILE, --out DIR and --image" ;;
         *)
             [[ -z $wanted ]] || fail "$1: there is a version already, $wanted"
             wanted=$1
@@ -44,20 +48,14 @@ while (($#)); do
 done
 cd "$(dirname "$0")/.."
 out=${out:-dist}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
-commit=$(git rev-parse HEAD 2>/dev/null || true)
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 315532800)}
 
 if [[ -z $binary ]]; then
-    target=${CARGO_BUILD_TARGET:-$(rustc -vV | sed -n 's/^host: //p')}
-    # With an explicit target, the flags are not for build scripts and macros.
-    EVENKEEL_COMMIT=$commit RUSTFLAGS="-C target-feature=+crt-static" \
-        cargo build --release --locked -p evenkeel --target "$target"
-    binary=${CARGO_TARGET_DIR:-target}/$target/release/evenkeel
-    # An interpreter in the program's headers is the loader of shared libraries.
-    if readelf --program-headers "$binary" | grep -q INTERP; then
-        fail "$binary is not static"
-    fi
+    binary=$work/program
+    deploy/static.sh "$binary" >/dev/null
 fi
 
 # The program knows what it is.
@@ -70,8 +68,6 @@ target=$(field target)
 [[ -z $wanted || $wanted == "$version" ]] || fail "version $wanted is wanted, but the program is $version"
 
 name=evenkeel-$version-$target
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 root=$work/$name
 mkdir -p "$root"/{completions,man/man1,systemd,kubernetes,docs}
 
@@ -84,11 +80,12 @@ install -m 755 "$binary" "$root/evenkeel"
 "$binary" schema >"$root/evenkeel.schema.json"
 cp deploy/systemd/* "$root/systemd/"
 cp deploy/kubernetes/* "$root/kubernetes/"
-cp docs/*.md "$root/docs/"
-cp README.md LICENSE "$root/"
+cp -r docs/*.md docs/adr "$root/docs/"
+cp README.md ARCHITECTURE.md LICENSE "$root/"
 if [[ -f CHANGELOG.md ]]; then
     cp CHANGELOG.md "$root/"
 fi
+cargo fetch --quiet --locked --target "$target"
 python3 deploy/licences.py "$target" >"$root/LICENSES-OF-DEPENDENCIES.txt"
 
 # Nothing of who built it, where and when.
@@ -100,5 +97,10 @@ mkdir -p "$out"
 tar --create --directory "$work" --format=gnu --sort=name --mtime="@$epoch" \
     --owner=0 --group=0 --numeric-owner "$name" | gzip -n >"$work/archive"
 mv "$work/archive" "$out/$name.tar.gz"
+if [[ -n $image ]]; then
+    deploy/offline/image.sh "evenkeel:$version" "$binary" >/dev/null
+    docker save "evenkeel:$version" | gzip -n >"$work/image"
+    mv "$work/image" "$out/$name-image.tar.gz"
+fi
 (cd "$out" && sha256sum -- evenkeel-*.tar.gz >SHA256SUMS)
 printf '%s\n' "$out/$name.tar.gz"

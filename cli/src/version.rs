@@ -15,6 +15,19 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What it was built for, as rustc names it.
 const TARGET: &str = env!("EVENKEEL_TARGET");
 
+/// The profile it was built with: `debug` or `release`, also for profiles that
+/// inherit from these.
+const PROFILE: &str = env!("EVENKEEL_PROFILE");
+
+/// The version of Rust it was built with.
+const RUST: &str = env!("EVENKEEL_RUST");
+
+/// Its Cargo features, separated by commas.
+const FEATURES: &str = env!("EVENKEEL_FEATURES");
+
+/// Whether it needs no library of the system.
+const STATIC: bool = cfg!(target_feature = "crt-static");
+
 /// What it was built from, if whoever built it said so.
 const COMMIT: Option<&str> = option_env!("EVENKEEL_COMMIT");
 
@@ -71,11 +84,25 @@ async fn ask(server: &ServerArgs) -> Result<(String, StatusResponse), Failure> {
     Ok((client.address, answer.into_inner()))
 }
 
-fn value(server: Option<&Result<(String, StatusResponse), Failure>>) -> Value {
-    let mut value = json!({ "client": { "version": VERSION, "target": TARGET } });
+/// What is known of this binary.
+fn client() -> Value {
+    let features = FEATURES.split(',').filter(|name| !name.is_empty());
+    let mut client = json!({
+        "version": VERSION,
+        "target": TARGET,
+        "profile": PROFILE,
+        "features": features.collect::<Vec<_>>(),
+        "static": STATIC,
+        "rust": RUST,
+    });
     if let Some(commit) = COMMIT.filter(|commit| !commit.is_empty()) {
-        value["client"]["commit"] = commit.into();
+        client["commit"] = commit.into();
     }
+    client
+}
+
+fn value(server: Option<&Result<(String, StatusResponse), Failure>>) -> Value {
+    let mut value = json!({ "client": client() });
     match server {
         None => {}
         Some(Ok((address, status))) => {
@@ -100,7 +127,22 @@ mod tests {
         let silent = Err(Failure::Failed("no answer".to_owned()));
         let value = value(Some(&silent));
         assert_eq!(value["client"]["version"], VERSION);
-        assert!(value["client"]["target"].is_string());
         assert_eq!(value["server"]["error"], "no answer");
+    }
+
+    #[test]
+    fn the_build_is_told() {
+        let client = client();
+        for field in ["version", "target", "profile", "rust"] {
+            let told = client[field].as_str();
+            assert!(told.is_some_and(|told| !told.is_empty()), "{field}");
+        }
+        let expected = if cfg!(debug_assertions) {
+            "debug"
+        } else {
+            "release"
+        };
+        assert_eq!(client["profile"], expected);
+        assert!(client["features"].is_array() && client["static"].is_boolean());
     }
 }

@@ -5,9 +5,13 @@
 #
 #   deploy/offline/bases.sh runtime       the base of the image with libc
 #   deploy/offline/bases.sh prometheus    the image of Prometheus
+#   deploy/offline/bases.sh rust          the base that the program is built on
 #
-# Without an argument it makes all of them. Images that are there already are
-# left alone.
+# Without an argument it makes the first two. Images that are there already are
+# left alone. The last one needs root and debootstrap; it has this machine's Rust
+# and, unlike the public one, the crates of Cargo.lock:
+#
+#   docker build --build-arg CARGO_FLAGS="--locked --offline" .
 set -euo pipefail
 
 # The user of the images; the same number as in the public ones.
@@ -15,7 +19,9 @@ readonly NONROOT=65532
 
 readonly RUNTIME=gcr.io/distroless/cc-debian12:nonroot
 readonly PROMETHEUS=prom/prometheus:v2.42.0
+readonly RUST=rust:1.95-slim-bookworm
 
+repository=$(realpath "$(dirname "$0")/../..")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -77,6 +83,22 @@ prometheus() {
     chmod 1777 "$root/prometheus"
     import "$root" $PROMETHEUS --change 'USER 65534:65534' --change 'WORKDIR /prometheus' \
         --change 'ENTRYPOINT ["/bin/prometheus"]'
+}
+
+rust() {
+    present $RUST && return
+    local root=$work/rust
+    local home=$root/usr/local/cargo
+    debootstrap --variant=minbase --include=ca-certificates,gcc,libc6-dev bookworm "$root" \
+        "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >/dev/null
+    rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
+    mkdir -p "$home/registry"
+    cp -a "$(rustc --print sysroot)" "$root/usr/local/rust"
+    rm -rf "$root/usr/local/rust/share"
+    cargo fetch --quiet --locked --manifest-path "$repository/Cargo.toml"
+    cp -a "${CARGO_HOME:-$HOME/.cargo}"/registry/{index,cache} "$home/registry/"
+    import "$root" $RUST --change 'ENV CARGO_HOME=/usr/local/cargo' \
+        --change 'ENV PATH=/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 }
 
 for image in "${@:-runtime prometheus}"; do

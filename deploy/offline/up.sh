@@ -12,33 +12,14 @@ cd "$(dirname "$0")/../.."
 
 # Jaeger's name is given to our own viewer of traces.
 readonly TRACES=jaegertracing/all-in-one:1.76.0
-readonly TARGET=x86_64-unknown-linux-gnu
-profile=${PROFILE:-release}
 
 only_images=
 if [ "${1:-}" = --images ]; then
     only_images=yes
     shift
 fi
-program=${1:-}
-if [ -z "$program" ]; then
-    RUSTFLAGS="-C target-feature=+crt-static" \
-        cargo build --locked --profile "$profile" --target $TARGET --target-dir target/static
-    folder=$profile
-    [ "$profile" = dev ] && folder=debug
-    program=target/static/$TARGET/$folder/evenkeel
-fi
-
-mkdir -p dist
-if [ "$program" != dist/evenkeel ]; then
-    strip -o dist/evenkeel "$program"
-fi
-if [ -s /etc/ssl/certs/ca-certificates.crt ]; then
-    cp /etc/ssl/certs/ca-certificates.crt dist/ca-certificates.crt
-else
-    : >dist/ca-certificates.crt
-fi
-docker build -q -t evenkeel:dev --target prebuilt .
+program=${1:-$(deploy/static.sh)}
+deploy/offline/image.sh evenkeel:dev "$program"
 docker build -q -t $TRACES - <<DOCKERFILE
 FROM evenkeel:dev
 ENTRYPOINT ["/usr/local/bin/evenkeel", "demo", "traces", "--otlp", "0.0.0.0:4317", "--listen", "0.0.0.0:16686"]

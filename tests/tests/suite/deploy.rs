@@ -1,5 +1,5 @@
-//! What is shipped beside the program: manifests, service units, and the archive
-//! that holds them.
+//! What is shipped beside the program: manifests and service units. The archive
+//! that holds them is in `release.rs`.
 //!
 //! The Python package `kubernetes-validate`, which brings the schemas of
 //! Kubernetes, is looked for in the interpreter that `EVENKEEL_PYTHON` names, else
@@ -15,12 +15,12 @@ use tokio::process::Command;
 /// What packing and checking may take.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// The files of a folder below `deploy`, in order.
-fn files(folder: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &str) -> Vec<PathBuf> {
     let folder = repository().join("deploy").join(folder);
     let entries = std::fs::read_dir(folder).unwrap();
     let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -35,7 +35,7 @@ fn manifests() -> Vec<PathBuf> {
 }
 
 /// Runs a program to its end: whether it was content, and what it said.
-async fn run(command: &mut Command) -> (bool, String) {
+pub(crate) async fn run(command: &mut Command) -> (bool, String) {
     let output = command.kill_on_drop(true).output();
     let output = tokio::time::timeout(PATIENCE, output).await;
     let output = output.unwrap().unwrap();
@@ -121,29 +121,4 @@ async fn manifests_fit_the_schemas_of_kubernetes() {
     std::fs::write(&wrong, text.replace("readinessProbe", "readyProbe")).unwrap();
     let (is_content, said) = run(&mut validate(vec![wrong])).await;
     assert!(!is_content && said.contains("readyProbe"), "{said}");
-}
-
-#[tokio::test]
-#[ignore = "needs python3 and GNU tar"]
-async fn the_same_program_is_packed_into_the_same_bytes() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut archives = Vec::new();
-    for name in ["one", "two"] {
-        let out = directory.path().join(name);
-        let mut release = Command::new(repository().join("deploy/release.sh"));
-        release.arg("--binary").arg(binary().unwrap());
-        let (is_done, said) = run(release.arg("--out").arg(&out)).await;
-        assert!(is_done, "{said}");
-        let (is_whole, said) = run(Command::new("sha256sum")
-            .args(["--check", "SHA256SUMS"])
-            .current_dir(&out))
-        .await;
-        assert!(is_whole, "{said}");
-        archives.push(std::fs::read(out.join("SHA256SUMS")).unwrap());
-    }
-    assert_eq!(archives[0], archives[1]);
-    let mut wrong = Command::new(repository().join("deploy/release.sh"));
-    wrong.arg("--binary").arg(binary().unwrap()).arg("0.0.0");
-    let (is_done, said) = run(&mut wrong).await;
-    assert!(!is_done && said.contains("0.0.0 is wanted"), "{said}");
 }

@@ -14,6 +14,7 @@ mod crash;
 mod deploy;
 mod faults;
 mod main_job;
+mod release;
 mod secure;
 mod status;
 mod telemetry;
