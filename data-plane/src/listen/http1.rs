@@ -1,5 +1,6 @@
 //! A connection that speaks HTTP/1.1.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -7,6 +8,9 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -19,6 +23,7 @@ use crate::listen::connection::Conn;
 use crate::listen::io::ClientIo;
 use crate::listen::watch::{Alarm, Expiry};
 use crate::proxy;
+use crate::proxy::body::AnswerBody;
 
 /// Smallest buffer that hyper takes.
 const SMALLEST_BUFFER: usize = 8_192;
@@ -53,7 +58,7 @@ pub(super) async fn serve(
     mut phase: watch::Receiver<Phase>,
 ) {
     let shared = Rc::clone(&conn);
-    let service = service_fn(move |request| Box::pin(proxy::handle(Rc::clone(&shared), request)));
+    let service = service_fn(move |request| Box::pin(answer(Rc::clone(&shared), request)));
     io.expect_requests();
     let mut http = builder(&conn).serve_connection(TokioIo::new(io), service);
     let mut told = false;
@@ -75,10 +80,11 @@ pub(super) async fn serve(
             biased;
             end = driven => break end,
             changed = phase.changed() => {
-                if changed.is_err() || *phase.borrow() == Phase::Cut {
+                let now = *phase.borrow_and_update();
+                if changed.is_err() || now == Phase::Cut {
                     break End::Cut;
                 }
-                conn.watch.drain();
+                conn.watch.enter(now);
             }
         }
     };
@@ -109,6 +115,21 @@ pub(super) async fn serve(
         End::Expired(Expiry::Idle) => close(io, false).await,
         End::Expired(Expiry::Stalled) | End::Cut => reset(&io),
     }
+}
+
+/// Answers a request, and says so if no other can follow: closing without a word
+/// would meet the client's next one half-way.
+async fn answer(
+    conn: Rc<Conn>,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Infallible> {
+    let watch = Rc::clone(&conn.watch);
+    let mut answer = proxy::handle(conn, request).await?;
+    if watch.is_leaving() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+    }
+    Ok(answer)
 }
 
 fn builder(conn: &Conn) -> http1::Builder {
