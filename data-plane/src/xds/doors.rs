@@ -28,6 +28,10 @@ pub trait Ports: std::fmt::Debug + Send + 'static {
 
     /// Stops to accept and lets the connections of the listener end.
     fn unbind(&mut self, listener: &ListenerName);
+
+    /// Ends all listeners, in the time that load balancers in front need to see
+    /// it.
+    fn leave(&mut self);
 }
 
 /// The listeners' sockets.
@@ -54,9 +58,8 @@ impl<P: Ports> Doors<P> {
     pub fn shut(&mut self) {
         self.shut = true;
         self.bound.clear();
-        for name in std::mem::take(&mut self.served).into_keys() {
-            self.ports.unbind(&name);
-        }
+        self.served.clear();
+        self.ports.leave();
     }
 
     /// Binds what is accepted and not bound yet, and lets go what is bound, not
@@ -100,20 +103,14 @@ impl<P: Ports> Doors<P> {
         !self.shut && !self.served.iter().any(taken) && self.ports.bind(listener, address).is_ok()
     }
 
-    /// Serves what is in force, and closes the rest of what was served. To be
-    /// called after the swap.
-    pub fn settle(&mut self, active: &Active) {
-        let gone: Vec<ListenerName> = self
-            .served
-            .keys()
-            .filter(|name| !active.listeners.contains_key(*name))
-            .cloned()
-            .collect();
-        for name in gone {
-            self.served.remove(&name);
-            self.ports.unbind(&name);
-        }
+    /// Serves what is in force, but for what is `unkept`: nobody comes to a closed
+    /// door who could go elsewhere. Then closes the rest of what was served, because
+    /// a listener may go on where another was. To be called after the swap.
+    pub fn settle(&mut self, active: &Active, unkept: &[ListenerName]) {
         for (name, listener) in &active.listeners {
+            if unkept.contains(name) {
+                continue;
+            }
             let address = listener.spec.address;
             let bound = self.bound.get(name).filter(|(bound, _)| *bound == address);
             if bound.is_none() {
@@ -124,6 +121,16 @@ impl<P: Ports> Doors<P> {
             };
             self.served.insert(name.clone(), address);
             self.ports.serve(bound);
+        }
+        let gone: Vec<ListenerName> = self
+            .served
+            .keys()
+            .filter(|name| !active.listeners.contains_key(*name))
+            .cloned()
+            .collect();
+        for name in gone {
+            self.served.remove(&name);
+            self.ports.unbind(&name);
         }
     }
 }
@@ -156,6 +163,10 @@ mod tests {
 
         fn unbind(&mut self, listener: &ListenerName) {
             self.0.push(format!("unbind {listener}"));
+        }
+
+        fn leave(&mut self) {
+            self.0.push("leave".to_owned());
         }
     }
 
@@ -191,10 +202,10 @@ mod tests {
     fn a_listener_is_bound_when_accepted_and_served_when_in_force() {
         let mut doors = Doors::new(Notes::default());
         assert!(doors.prepare(&held(&[("edge", 1)])).is_empty());
-        doors.settle(&Active::default());
+        doors.settle(&Active::default(), &[]);
         assert!(doors.ports.0.is_empty());
-        doors.settle(&active(&[("edge", 1)]));
-        doors.settle(&active(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]), &[]);
+        doors.settle(&active(&[("edge", 1)]), &[]);
         assert_eq!(doors.ports.0, ["serve edge:1"]);
     }
 
@@ -202,14 +213,38 @@ mod tests {
     fn a_listener_that_moves_serves_the_old_address_until_the_new_one_is_in_force() {
         let mut doors = Doors::new(Notes::default());
         doors.prepare(&held(&[("edge", 1)]));
-        doors.settle(&active(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]), &[]);
         doors.prepare(&held(&[("edge", 2)]));
-        doors.settle(&active(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]), &[]);
         assert_eq!(doors.ports.0, ["serve edge:1"]);
-        doors.settle(&active(&[("edge", 2)]));
+        doors.settle(&active(&[("edge", 2)]), &[]);
         doors.prepare(&held(&[]));
-        doors.settle(&Active::default());
+        doors.settle(&Active::default(), &[]);
         assert_eq!(doors.ports.0[1..], ["serve edge:2", "unbind edge"]);
+    }
+
+    #[test]
+    fn where_a_listener_was_another_one_goes_on_without_a_gap() {
+        let mut doors = Doors::new(Notes::default());
+        doors.prepare(&held(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]), &[]);
+        doors.prepare(&held(&[("web", 1)]));
+        doors.settle(&active(&[("web", 1)]), &[]);
+        assert_eq!(
+            doors.ports.0,
+            ["serve edge:1", "serve web:1", "unbind edge"]
+        );
+    }
+
+    #[test]
+    fn a_listener_without_its_secrets_is_bound_and_not_served() {
+        let mut doors = Doors::new(Notes::default());
+        let both = [("edge", 1), ("web", 2)];
+        doors.prepare(&held(&both));
+        doors.settle(&active(&both), &["web".into()]);
+        assert_eq!(doors.ports.0, ["serve edge:1"]);
+        doors.settle(&active(&both), &[]);
+        assert_eq!(doors.ports.0, ["serve edge:1", "serve web:2"]);
     }
 
     #[test]
@@ -226,7 +261,7 @@ mod tests {
     fn an_address_is_free_if_it_can_be_bound_and_no_other_listener_has_it() {
         let mut doors = Doors::new(Notes::default());
         doors.prepare(&held(&[("edge", 1)]));
-        doors.settle(&active(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]), &[]);
         let other = ListenerName::new("other");
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
         assert!(doors.is_free(&other, address(2)));
@@ -240,10 +275,10 @@ mod tests {
     fn after_shutting_nothing_opens_any_more() {
         let mut doors = Doors::new(Notes::default());
         doors.prepare(&held(&[("edge", 1)]));
-        doors.settle(&active(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]), &[]);
         doors.shut();
         doors.prepare(&held(&[("other", 2)]));
-        doors.settle(&active(&[("other", 2)]));
-        assert_eq!(doors.ports.0, ["serve edge:1", "unbind edge"]);
+        doors.settle(&active(&[("other", 2)]), &[]);
+        assert_eq!(doors.ports.0, ["serve edge:1", "leave"]);
     }
 }
