@@ -14,6 +14,7 @@ pub mod filter;
 pub mod fleet;
 pub mod head;
 pub mod health;
+pub mod http1;
 pub mod limit;
 pub mod listen;
 pub mod message;

@@ -92,6 +92,23 @@ impl Fields {
         self.entries.push(Entry { name, value, known });
     }
 
+    /// A field of a text that is put under them later. Its name must be in lower
+    /// case there.
+    pub(crate) fn note_ahead(&mut self, name: Span, value: Span, known: Known) {
+        self.present = self.present.and(known);
+        self.entries.push(Entry { name, value, known });
+    }
+
+    /// Puts the text under fields that were noted ahead of it.
+    pub(crate) fn put_under(&mut self, text: Vec<u8>) {
+        self.text = text;
+    }
+
+    /// All that was read and added.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -260,9 +277,14 @@ impl Fields {
     /// Writes all of them, each as `name: value` with its end of line (RFC 9112,
     /// section 5).
     pub fn write_to(&self, out: &mut Vec<u8>) {
+        self.write_without(Names::default(), out);
+    }
+
+    /// Writes all of them but those of some names.
+    pub fn write_without(&self, names: Names, out: &mut Vec<u8>) {
         // From where to where; the next field may join if the last one is plain.
         let mut run: Option<(usize, usize)> = None;
-        for entry in &self.entries {
+        for entry in self.entries.iter().filter(|entry| !names.has(entry.known)) {
             let plain = self.is_plain(entry);
             match &mut run {
                 Some((_, end)) if plain && entry.name.start() == *end + 2 => {

@@ -106,6 +106,12 @@ impl Names {
         Self(self.0 | name.bit())
     }
 
+    /// With the names of another set.
+    #[must_use]
+    pub const fn with(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
     /// Without the names of another set.
     #[must_use]
     pub const fn without(self, others: Self) -> Self {

@@ -81,6 +81,7 @@ fn the_planes_do_not_know_each_other() {
 fn policy_knows_neither_runtime_nor_codec() {
     let pure = [
         "route", "filter", "balance", "retry", "health", "limit", "tick", "head", "outcome",
+        "message", "http1",
     ]
     .map(|module| format!("data-plane/src/{module}"));
     let folders: Vec<&str> = pure.iter().map(String::as_str).collect();
