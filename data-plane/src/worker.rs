@@ -34,9 +34,11 @@ use crate::tick::Tick;
 use crate::upstream::pools::Pools;
 use crate::upstream::pressure::Pressure;
 
+pub(crate) mod buffers;
 mod entropy;
 mod run;
 
+use buffers::Buffers;
 use entropy::Entropy;
 pub(crate) use run::Command;
 
@@ -54,8 +56,20 @@ pub struct Settings {
     pub replay_bytes: usize,
     /// Of HTTP/2 connections to endpoints.
     pub keep_alive: KeepAlive,
+    /// Who speaks HTTP/1.1.
+    pub http1_codec: Http1Codec,
     /// How listeners are brought to their end.
     pub drain: DrainTimes,
+}
+
+/// Who speaks HTTP/1.1, with clients and endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Http1Codec {
+    /// This proxy's own codec.
+    #[default]
+    Own,
+    /// The hyper library.
+    Hyper,
 }
 
 /// How it is noticed that a connection with open streams is dead.
@@ -76,6 +90,7 @@ impl Default for Settings {
                 interval: Duration::from_secs(30),
                 timeout: Duration::from_secs(10),
             },
+            http1_codec: Http1Codec::default(),
             drain: DrainTimes::default(),
         }
     }
@@ -148,6 +163,8 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<WorkerShared>,
     /// Its connections to endpoints.
     pub(crate) pools: Pools,
+    /// Its memory.
+    pub(crate) buffers: Buffers,
     snapshot: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     entropy: RefCell<Entropy>,
 }
@@ -157,6 +174,7 @@ impl Worker {
         Self {
             index,
             pools: Pools::default(),
+            buffers: Buffers::default(),
             snapshot: RefCell::new(Cache::new(Arc::clone(&shared.config))),
             entropy: RefCell::new(entropy),
             shared,

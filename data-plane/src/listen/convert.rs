@@ -68,7 +68,10 @@ fn target(fields: &mut Fields, parts: &Parts, version: Version) -> Span {
 }
 
 fn response(answer: Answer) -> Response<HyperAnswer> {
-    let mut response = Response::new(HyperAnswer(answer.body));
+    let mut response = Response::new(HyperAnswer {
+        body: answer.body,
+        cut: None,
+    });
     *response.status_mut() =
         StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     *response.headers_mut() = header_map(&answer.fields);
@@ -76,7 +79,11 @@ fn response(answer: Answer) -> Response<HyperAnswer> {
 }
 
 /// The body of an answer, as hyper asks for it.
-pub(super) struct HyperAnswer(AnswerBody);
+pub(super) struct HyperAnswer {
+    body: AnswerBody,
+    /// Why it is cut short, once what came before is on its way.
+    cut: Option<Cut>,
+}
 
 impl Body for HyperAnswer {
     type Data = Bytes;
@@ -86,22 +93,30 @@ impl Body for HyperAnswer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        Poll::Ready(match ready!(self.0.poll_chunk(cx)) {
+        if let Some(cut) = self.cut.take() {
+            return Poll::Ready(Some(Err(cut)));
+        }
+        Poll::Ready(match ready!(self.body.poll_chunk(cx)) {
             Some(Ok(chunk)) => Some(Ok(Frame::data(chunk.into_bytes()))),
-            Some(Err(cut)) => Some(Err(cut)),
+            Some(Err(cut)) => {
+                // An error makes hyper forget what it has not sent.
+                self.cut = Some(cut);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             None => {
-                let trailers = self.0.trailers();
+                let trailers = self.body.trailers();
                 trailers.map(|fields| Ok(Frame::trailers(header_map(&fields))))
             }
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end()
+        self.cut.is_none() && self.body.is_end()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0
+        self.body
             .length()
             .map_or_else(SizeHint::default, SizeHint::with_exact)
     }

@@ -42,7 +42,7 @@ impl Lease {
     pub(super) fn give_back(self) {
         match self.connection {
             Connection::Http1(mut connection) => {
-                connection.body.discard();
+                connection.discard();
                 self.pool.give_back(connection);
             }
             // The stream makes room by being dropped.
@@ -119,9 +119,9 @@ impl Streaming {
     }
 
     /// Whether the endpoint has sent all of it.
-    fn is_received(&mut self) -> bool {
-        let lease = self.lease.as_mut();
-        lease.is_none_or(|lease| lease.connection.body().is_end())
+    fn is_received(&self) -> bool {
+        let lease = self.lease.as_ref();
+        lease.is_none_or(|lease| lease.connection.is_end())
     }
 
     /// Polls the timer only while there is nothing to send.
@@ -201,7 +201,7 @@ impl AnswerBody {
             return;
         };
         if let Some(mut lease) = streaming.lease.take() {
-            streaming.trailers = lease.connection.body().take_trailers();
+            streaming.trailers = lease.connection.take_trailers();
             lease.give_back();
         }
         streaming.held = None;
@@ -243,7 +243,7 @@ impl AnswerBody {
         let Some(lease) = &mut streaming.lease else {
             return Poll::Ready(None);
         };
-        let polled = match lease.connection.body().poll_chunk(cx) {
+        let polled = match lease.connection.poll_chunk(cx) {
             Poll::Pending => {
                 let reason = ready!(streaming.poll_expired(live, cx));
                 return Poll::Ready(Some(Err(self.cut(reason))));

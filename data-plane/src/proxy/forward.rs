@@ -16,6 +16,7 @@ use crate::proxy::answer::{Draft, SWITCHING_PROTOCOLS};
 use crate::proxy::body::{Held, Lease};
 use crate::proxy::error::{ProxyError, is_given_up};
 use crate::proxy::intake::Intake;
+use crate::proxy::outgoing;
 use crate::proxy::select;
 use crate::proxy::timing::{Expired, Timing};
 use crate::retry::{Decision, Plan, Situation, Stop};
@@ -196,11 +197,11 @@ impl Journey<'_> {
         host: &Arc<Host>,
         (started, span): (Tick, u64),
     ) -> Result<Result<Answered, Missed>, Expired> {
+        outgoing::name_trace(&mut self.intake.head.fields, live.exchange.trace(), span);
         let request = Outgoing {
             head: &self.intake.head,
             source: &self.intake.body,
             scheme: self.cluster.tls.as_ref().map_or("http", |_| "https"),
-            trace: (live.exchange.trace(), span),
             upgrade: self.intake.upgrade.as_deref(),
         };
         let ask = ask(&self.worker, &self.cluster, &self.intake, self.origin);

@@ -79,11 +79,6 @@ impl Intake {
         let scheme = forwarded::x_forwarded_proto(&head, live.conn.scheme(), hops);
         name_request(live, &mut head, hops);
         let trace = trace(live, &head);
-        if trace.is_present() {
-            // Each attempt says it anew.
-            head.fields
-                .remove_all(Names::of(&[Known::Traceparent, Known::Tracestate]));
-        }
         describe(live, &head, trace, client);
         let body = Source::new(body, limits, live.conn.worker.shared.clock);
         Ok(Self {

@@ -9,6 +9,7 @@ use crate::proxy::Live;
 use crate::proxy::hop;
 use crate::proxy::intake::Intake;
 use crate::runtime::snapshot::Route;
+use crate::telemetry::trace::TraceContext;
 
 /// Changes the head of a request for the endpoint, as the route says.
 pub(super) fn rewrite(
@@ -47,5 +48,17 @@ pub(super) fn edit(fields: &mut Fields, edits: &ir::HeaderEdits) {
             HeaderChange::Set(name, value) => fields.set(name, value.as_bytes()),
             HeaderChange::Add(name, value) => fields.add(name.as_bytes(), value.as_bytes()),
         }
+    }
+}
+
+/// Says which trace an attempt belongs to. `span` is the attempt's own.
+pub(super) fn name_trace(fields: &mut Fields, trace: &TraceContext, span: u64) {
+    if !trace.is_present() {
+        return;
+    }
+    fields.set("traceparent", trace.traceparent(span).as_bytes());
+    match &trace.state {
+        Some(state) => fields.set("tracestate", state.as_bytes()),
+        None => fields.remove("tracestate"),
     }
 }

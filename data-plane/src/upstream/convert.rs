@@ -67,17 +67,18 @@ pub(super) fn response_head<B>(response: &Response<B>) -> ResponseHead {
 pub(super) fn request(outgoing: &Outgoing<'_>, version: Version) -> Option<Request<AttemptBody>> {
     let head = outgoing.head;
     let mut headers = header_map(&head.fields);
-    outgoing.each_extra(version, &mut |name, value| {
-        let name = HeaderName::from_bytes(name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
-            headers.append(name, value);
-        }
-    });
     let mut uri = Uri::builder().path_and_query(head.target());
     let mut request = Request::new(outgoing.source.attempt());
     if version == Version::Http2 {
         uri = uri.scheme(outgoing.scheme).authority(head.authority());
         *request.version_mut() = HttpVersion::HTTP_2;
+    } else {
+        outgoing.each_of_http1(&mut |name, value| {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+                headers.insert(name, value);
+            }
+        });
     }
     *request.uri_mut() = uri.build().ok()?;
     *request.method_mut() = Method::from_bytes(head.method().as_bytes()).ok()?;

@@ -1,42 +1,32 @@
 //! A connection to an endpoint that speaks HTTP/1.1: one request at a time.
 
-use std::future::poll_fn;
-use std::time::Duration;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::sync::oneshot;
-
-use crate::message::{ResponseHead, Version};
+use crate::message::{Chunk, Fields, ResponseHead};
 use crate::tick::Tick;
-use crate::upstream::body::AttemptBody;
-use crate::upstream::convert;
 use crate::upstream::failure::Failure;
-use crate::upstream::hyper_body::HyperBody;
 use crate::upstream::permit::ConnectionPermit;
 use crate::upstream::request::Outgoing;
 use crate::upstream::wire::Wire;
+use crate::worker::{Http1Codec, Worker};
 
-/// Most bytes of the head of a response.
-const HEAD_BYTES: usize = 64 * 1024;
-/// Most header fields of a response.
-const HEADERS: usize = 200;
-/// Buffer of a connection; not below the head.
-const BUFFER: usize = 128 * 1024;
-/// How long a connection may take to become ready for another request after a
-/// response, for example because the request is still being sent.
-const SETTLE: Duration = Duration::from_secs(5);
+mod hyper;
+mod own;
+mod receiving;
+mod sending;
+
+use own::Own;
+
+/// A body broke off before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BrokenOff;
 
 /// A connection of which nobody else knows.
 #[derive(Debug)]
 pub(crate) struct Http1 {
-    sender: SendRequest<AttemptBody>,
+    codec: Codec,
     wire: Wire,
-    /// Of the latest response.
-    pub(crate) body: HyperBody,
-    /// What is left when the connection's protocol has ended.
-    left: oneshot::Receiver<Leftover>,
     /// Requests sent on it.
     pub(crate) used: u32,
     /// Since when it has had nothing to do.
@@ -44,41 +34,36 @@ pub(crate) struct Http1 {
     _permit: ConnectionPermit,
 }
 
-/// A connection after its protocol has ended, for example by an upgrade.
+/// Who reads and writes.
+#[derive(Debug)]
+enum Codec {
+    Own(Own),
+    Hyper(Box<hyper::Hyper>),
+}
+
+/// A connection after its protocol has ended by a switch to another.
 #[derive(Debug)]
 pub(crate) struct Leftover {
     /// The socket.
     pub(crate) wire: Wire,
     /// What was read of it already.
-    pub(crate) read: Bytes,
+    pub(crate) read: bytes::Bytes,
 }
 
 impl Http1 {
     /// Begins to speak on a new connection.
-    pub(crate) async fn start(wire: Wire, permit: ConnectionPermit) -> hyper::Result<Self> {
-        let (sender, mut connection) = Builder::new()
-            .max_headers(HEADERS)
-            .max_header_size(HEAD_BYTES)
-            .max_buf_size(BUFFER)
-            .handshake(TokioIo::new(wire.clone()))
-            .await?;
-        let (leave, left) = oneshot::channel();
-        tokio::task::spawn_local(async move {
-            let ended = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
-            if ended.is_ok() {
-                let parts = connection.into_parts();
-                // Only an upgrade waits for this; else the socket closes here.
-                let _ = leave.send(Leftover {
-                    wire: parts.io.into_inner(),
-                    read: parts.read_buf,
-                });
-            }
-        });
+    pub(crate) async fn start(
+        wire: Wire,
+        permit: ConnectionPermit,
+        worker: &Rc<Worker>,
+    ) -> ::hyper::Result<Self> {
+        let codec = match worker.shared.settings.http1_codec {
+            Http1Codec::Own => Codec::Own(Own::new(Rc::clone(worker))),
+            Http1Codec::Hyper => Codec::Hyper(Box::new(hyper::Hyper::start(&wire).await?)),
+        };
         Ok(Self {
-            sender,
+            codec,
             wire,
-            body: HyperBody::default(),
-            left,
             used: 0,
             idle_since: Tick::default(),
             _permit: permit,
@@ -87,23 +72,32 @@ impl Http1 {
 
     /// Whether it can take a request now. See [`Wire::is_quiet`] for `careful`.
     pub(crate) fn is_usable(&self, careful: bool) -> bool {
-        self.sender.is_ready() && self.wire.is_quiet(careful)
+        self.is_ready() && self.wire.is_quiet(careful)
     }
 
-    /// Whether it can take a request now or soon.
+    /// Whether it will never take another request.
     pub(crate) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        match &self.codec {
+            Codec::Own(own) => !own.is_free(),
+            Codec::Hyper(hyper) => hyper.is_closed(),
+        }
     }
 
     /// Whether it can take a request at once.
     pub(crate) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
+        match &self.codec {
+            Codec::Own(own) => own.is_free(),
+            Codec::Hyper(hyper) => hyper.is_ready(),
+        }
     }
 
     /// Waits until it can take another request; `None` if it never will.
     pub(crate) async fn settle(mut self) -> Option<Self> {
-        let ready = tokio::time::timeout(SETTLE, self.sender.ready()).await;
-        matches!(ready, Ok(Ok(()))).then_some(self)
+        let ready = match &mut self.codec {
+            Codec::Own(own) => own.is_free(),
+            Codec::Hyper(hyper) => hyper.settle().await,
+        };
+        ready.then_some(self)
     }
 
     /// Sends a request and waits for the head of its response.
@@ -111,19 +105,68 @@ impl Http1 {
     /// # Errors
     /// How it failed.
     pub(crate) async fn send(&mut self, request: &Outgoing<'_>) -> Result<ResponseHead, Failure> {
-        let request = convert::request(request, Version::Http11).ok_or(Failure::Unsendable)?;
         self.used += 1;
         self.wire.expect_head();
-        let response = self.sender.try_send_request(request).await;
+        let response = match &mut self.codec {
+            Codec::Own(own) => own.send(&mut self.wire, request).await,
+            Codec::Hyper(hyper) => hyper.send(&self.wire, request).await,
+        };
         self.wire.head_came();
-        let response = response.map_err(|error| Failure::of(error, &self.wire))?;
-        let head = convert::response_head(&response);
-        self.body = HyperBody::of(response.into_body());
-        Ok(head)
+        response
+    }
+
+    /// The next bytes of the body; `None` at the end.
+    pub(crate) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Chunk, BrokenOff>>> {
+        match &mut self.codec {
+            Codec::Own(own) => own.poll_chunk(&mut self.wire, cx),
+            Codec::Hyper(hyper) => hyper.body.poll_chunk(cx),
+        }
+    }
+
+    /// What came behind the body, once it has ended.
+    pub(crate) fn take_trailers(&mut self) -> Option<Fields> {
+        match &mut self.codec {
+            Codec::Own(own) => own.take_trailers(),
+            Codec::Hyper(hyper) => hyper.body.take_trailers(),
+        }
+    }
+
+    /// Whether there is no more of the body, trailers included.
+    pub(crate) fn is_end(&self) -> bool {
+        match &self.codec {
+            Codec::Own(own) => own.is_end(),
+            Codec::Hyper(hyper) => hyper.body.is_end(),
+        }
+    }
+
+    /// Bytes of the body that are to come; `None` if the endpoint did not say.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match &self.codec {
+            Codec::Own(own) => own.length(),
+            Codec::Hyper(hyper) => hyper.body.length(),
+        }
+    }
+
+    /// Throws away what may have come of the body. If there is more, the
+    /// connection is of no more use.
+    pub(crate) fn discard(&mut self) {
+        match &mut self.codec {
+            Codec::Own(own) => own.discard(),
+            Codec::Hyper(hyper) => hyper.body.discard(),
+        }
     }
 
     /// The socket, after a response that switches protocols.
     pub(crate) async fn into_leftover(self) -> Option<Leftover> {
-        tokio::time::timeout(SETTLE, self.left).await.ok()?.ok()
+        match self.codec {
+            Codec::Own(own) => Some(Leftover {
+                read: own.into_read(),
+                wire: self.wire,
+            }),
+            Codec::Hyper(hyper) => hyper.into_leftover().await,
+        }
     }
 }

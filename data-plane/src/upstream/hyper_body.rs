@@ -8,11 +8,8 @@ use hyper::body::Incoming;
 
 use crate::message::{Chunk, Fields, Piece};
 use crate::upstream::convert::piece;
+use crate::upstream::http1::BrokenOff;
 use crate::upstream::trailers;
-
-/// A body broke off before its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BrokenOff;
 
 /// The body of a response that hyper reads.
 #[derive(Debug, Default)]

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use evenkeel_shared::ir;
@@ -22,7 +23,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::message::ResponseHead;
+use crate::message::{Chunk, Fields, ResponseHead};
 use crate::outcome::TlsFailure;
 use crate::tick::Tick;
 use crate::tls::BackTls;
@@ -30,9 +31,8 @@ use crate::upstream::cluster::{Cluster, Gauges};
 use crate::upstream::dial::Dial;
 use crate::upstream::failure::Failure;
 use crate::upstream::host::Host;
-use crate::upstream::http1::Http1;
+use crate::upstream::http1::{BrokenOff, Http1};
 use crate::upstream::http2::{Http2, Stream};
-use crate::upstream::hyper_body::HyperBody;
 use crate::upstream::permit::{ConnectionPermit, PendingPermit};
 use crate::upstream::proxy_header::Origin;
 use crate::upstream::request::Outgoing;
@@ -94,16 +94,35 @@ impl Connection {
     /// not say.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            Self::Http1(connection) => connection.body.length(),
+            Self::Http1(connection) => connection.length(),
             Self::Http2(stream) => stream.body.length(),
         }
     }
 
-    /// The body of the response.
-    pub(crate) fn body(&mut self) -> &mut HyperBody {
+    /// The next bytes of the response's body; `None` at the end.
+    pub(crate) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Chunk, BrokenOff>>> {
         match self {
-            Self::Http1(connection) => &mut connection.body,
-            Self::Http2(stream) => &mut stream.body,
+            Self::Http1(connection) => connection.poll_chunk(cx),
+            Self::Http2(stream) => stream.body.poll_chunk(cx),
+        }
+    }
+
+    /// What came behind the body, once it has ended.
+    pub(crate) fn take_trailers(&mut self) -> Option<Fields> {
+        match self {
+            Self::Http1(connection) => connection.take_trailers(),
+            Self::Http2(stream) => stream.body.take_trailers(),
+        }
+    }
+
+    /// Whether there is no more of the body, trailers included.
+    pub(crate) fn is_end(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.is_end(),
+            Self::Http2(stream) => stream.body.is_end(),
         }
     }
 }
@@ -211,7 +230,7 @@ impl HostPool {
         ask: Ask<'_>,
     ) -> Result<Http1, Refused> {
         let wire = connect(&self.host, ask).await?;
-        Http1::start(wire, permit)
+        Http1::start(wire, permit, ask.worker)
             .await
             .map_err(|_| Refused::Connect)
     }

@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use crate::message::{Known, Method, RequestHead, Version};
-use crate::telemetry::trace::TraceContext;
+use crate::head::Head;
+use crate::message::{Known, Method, RequestHead};
 use crate::upstream::body::Source;
 
-/// A request as one attempt sends it. What differs from attempt to attempt, or
-/// from protocol to protocol, is not among the fields of the head.
+/// A request as one attempt sends it. What is said of the connection, and of the
+/// body's end, is not among the fields of the head.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outgoing<'a> {
     /// The head as the route has it; without `Host`.
@@ -17,8 +17,6 @@ pub(crate) struct Outgoing<'a> {
     /// What the connection is, for protocols that say so: endpoints may refuse a
     /// request for `http` that comes under TLS (RFC 9110, section 7.4).
     pub(crate) scheme: &'static str,
-    /// The trace, and the id of this attempt's span.
-    pub(crate) trace: (&'a TraceContext, u64),
     /// The protocol to switch to.
     pub(crate) upgrade: Option<&'a str>,
 }
@@ -45,24 +43,9 @@ impl Outgoing<'_> {
             .map_or(Framing::Chunked, Framing::Length)
     }
 
-    /// Calls `each` with every field that is not among those of the head, in the
-    /// order in which they are to be sent.
-    pub(crate) fn each_extra(&self, version: Version, each: &mut dyn FnMut(&str, &[u8])) {
-        if version != Version::Http2 {
-            each("host", crate::head::Head::authority(self.head).as_bytes());
-            self.each_of_connection(each);
-        }
-        let (trace, span) = self.trace;
-        if trace.is_present() {
-            each("traceparent", trace.traceparent(span).as_bytes());
-            if let Some(state) = &trace.state {
-                each("tracestate", state.as_bytes());
-            }
-        }
-    }
-
-    /// How long the body is, and what is to become of the connection.
-    fn each_of_connection(&self, each: &mut dyn FnMut(&str, &[u8])) {
+    /// Calls `each` with the fields that HTTP/1.1 has besides those of the head.
+    pub(crate) fn each_of_http1(&self, each: &mut dyn FnMut(&str, &[u8])) {
+        each("host", self.head.authority().as_bytes());
         if let Some(upgrade) = self.upgrade {
             each("connection", b"upgrade");
             each("upgrade", upgrade.as_bytes());
