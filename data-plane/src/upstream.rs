@@ -3,6 +3,7 @@
 
 pub(crate) mod body;
 pub mod cluster;
+pub(crate) mod connection;
 pub(crate) mod convert;
 pub(crate) mod dial;
 pub(crate) mod exec;

@@ -18,10 +18,11 @@ use crate::telemetry::record::Reason;
 use crate::tick::Tick;
 use crate::upstream::body::Source;
 use crate::upstream::cluster::Cluster;
+use crate::upstream::connection::Connection;
 use crate::upstream::host::Host;
 use crate::upstream::http1::Leftover;
 use crate::upstream::permit::{HostLoad, RequestPermit};
-use crate::upstream::pool::{Connection, HostPool};
+use crate::upstream::pool::HostPool;
 
 /// A connection that goes back to its pool when its response is complete, and
 /// is closed if that never happens.

@@ -15,7 +15,6 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use evenkeel_shared::ir;
@@ -23,19 +22,17 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::message::{Chunk, Fields, ResponseHead};
 use crate::outcome::TlsFailure;
 use crate::tick::Tick;
 use crate::tls::BackTls;
 use crate::upstream::cluster::{Cluster, Gauges};
+use crate::upstream::connection::Connection;
 use crate::upstream::dial::Dial;
-use crate::upstream::failure::Failure;
 use crate::upstream::host::Host;
-use crate::upstream::http1::{BrokenOff, Http1};
-use crate::upstream::http2::{Http2, Stream};
+use crate::upstream::http1::Http1;
+use crate::upstream::http2::Http2;
 use crate::upstream::permit::{ConnectionPermit, PendingPermit};
 use crate::upstream::proxy_header::Origin;
-use crate::upstream::request::Outgoing;
 use crate::upstream::wire::Wire;
 use crate::worker::Worker;
 
@@ -58,73 +55,6 @@ pub(crate) enum Refused {
     Tls(TlsFailure),
     /// Too many wait for one, or it took too long.
     Overflow,
-}
-
-/// A connection for one request.
-#[derive(Debug)]
-pub(crate) enum Connection {
-    /// The whole of one.
-    Http1(Http1),
-    /// A stream of one.
-    Http2(Stream),
-}
-
-impl Connection {
-    /// Whether other requests were sent on it before, so that its endpoint may
-    /// be closing it just now.
-    pub(crate) fn is_reused(&self) -> bool {
-        match self {
-            Self::Http1(connection) => connection.used > 0,
-            Self::Http2(stream) => stream.is_reused(),
-        }
-    }
-
-    /// Sends a request and waits for the head of its response.
-    ///
-    /// # Errors
-    /// How it failed.
-    pub(crate) async fn send(&mut self, request: &Outgoing<'_>) -> Result<ResponseHead, Failure> {
-        match self {
-            Self::Http1(connection) => connection.send(request).await,
-            Self::Http2(stream) => stream.send(request).await,
-        }
-    }
-
-    /// Bytes of the response's body that are to come; `None` if the endpoint did
-    /// not say.
-    pub(crate) fn length(&self) -> Option<u64> {
-        match self {
-            Self::Http1(connection) => connection.length(),
-            Self::Http2(stream) => stream.body.length(),
-        }
-    }
-
-    /// The next bytes of the response's body; `None` at the end.
-    pub(crate) fn poll_chunk(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Chunk, BrokenOff>>> {
-        match self {
-            Self::Http1(connection) => connection.poll_chunk(cx),
-            Self::Http2(stream) => stream.body.poll_chunk(cx),
-        }
-    }
-
-    /// What came behind the body, once it has ended.
-    pub(crate) fn take_trailers(&mut self) -> Option<Fields> {
-        match self {
-            Self::Http1(connection) => connection.take_trailers(),
-            Self::Http2(stream) => stream.body.take_trailers(),
-        }
-    }
-
-    /// Whether there is no more of the body, trailers included.
-    pub(crate) fn is_end(&self) -> bool {
-        match self {
-            Self::Http1(connection) => connection.is_end(),
-            Self::Http2(stream) => stream.body.is_end(),
-        }
-    }
 }
 
 /// What a request asks of a pool.
