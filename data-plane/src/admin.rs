@@ -58,7 +58,7 @@ const PAGES: [(&str, &str); 14] = [
     ("GET /server_info", "who this is"),
     (
         "POST /drain_listeners",
-        "accept no more connections and let requests end",
+        "stop being ready, and end all listeners after the delay of a drain",
     ),
     ("POST /quitquitquit", "stop, after the requests have ended"),
     ("POST /removals/confirm", "apply a push that is held back"),
@@ -263,7 +263,7 @@ async fn server_info(State(admin): Shared) -> Response {
 async fn drain_listeners(State(admin): Shared) -> &'static str {
     admin.draining.cancel();
     admin.applier.tell(Command::Shut);
-    "draining: no more connections are accepted\n"
+    "draining: listeners end after the delay\n"
 }
 
 async fn quit(State(admin): Shared) -> &'static str {

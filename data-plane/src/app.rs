@@ -35,6 +35,7 @@ use crate::runtime::build::Builder;
 use crate::runtime::membership::HostSource;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::metrics::{self, Sources};
+use crate::telemetry::sink::Sink;
 use crate::tls::secrets::Secrets;
 use crate::tls::watch::Watch;
 use crate::worker::{WorkerShared, Workers};
@@ -102,13 +103,7 @@ pub async fn run(
     let admin_address = listener.local_addr()?;
     let telemetry = Telemetry::start(&common)?;
     let (trigger, triggers) = mpsc::channel(TRIGGER_QUEUE);
-    let shared = Arc::new(WorkerShared::new(
-        common.workers,
-        Arc::clone(&common.current),
-        common.clock,
-        trigger,
-        Arc::clone(&telemetry.sink),
-    ));
+    let shared = common.shared(&args, trigger, Arc::clone(&telemetry.sink));
     let workers = Arc::new(Workers::start(common.workers, &shared)?);
 
     let applier = common.applier(&args, &telemetry, &workers);
@@ -146,7 +141,7 @@ pub async fn run(
         report_death(config_end.await.is_ok_and(|ended| ended), "configuration");
     }
     let workers = Arc::into_inner(workers).ok_or_else(|| anyhow!("workers are still in use"))?;
-    let report = workers.drain(args.drain_delay, args.drain_timeout).await;
+    let report = workers.drain().await;
     common.ending.cancel();
     while tasks.join_next().await.is_some() {}
     telemetry.finish().await;
@@ -209,6 +204,19 @@ impl Common {
     /// A generator of its own for a task.
     fn fork(&mut self) -> StdRng {
         StdRng::seed_from_u64(self.entropy.next_u64())
+    }
+
+    /// What workers share.
+    fn shared(
+        &self,
+        args: &ProxyArgs,
+        triggers: mpsc::Sender<health::Trigger>,
+        sink: Arc<Sink>,
+    ) -> Arc<WorkerShared> {
+        let current = Arc::clone(&self.current);
+        let mut shared = WorkerShared::new(self.workers, current, self.clock, triggers, sink);
+        shared.settings.drain = args.drain_times();
+        Arc::new(shared)
     }
 
     /// The configuration side, with what an earlier run saved already in force.

@@ -11,6 +11,7 @@ use evenkeel_shared::units::parse_duration;
 use tonic::transport::Uri;
 
 use crate::admin::guard::read_token;
+use crate::drain::DrainTimes;
 use crate::xds::connect::{Dialer, is_loopback};
 
 /// Where the kernel says what the machine is called.
@@ -143,11 +144,13 @@ pub struct ProxyArgs {
     )]
     pub dns_server: Vec<SocketAddr>,
 
-    /// Time between not being ready and closing the listeners, when stopping.
+    /// Time between not being ready and closing the listeners and idle connections,
+    /// when stopping. Until then all is served, and clients are told to go.
     #[arg(long, env = "EVENKEEL_DRAIN_DELAY", value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     pub drain_delay: Duration,
 
-    /// Time that requests have to end, when stopping.
+    /// Time that requests have to end from then on, when stopping; also how long the
+    /// connections of a listener that is deleted may stay idle.
     #[arg(long, env = "EVENKEEL_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
 }
@@ -240,6 +243,14 @@ impl ProxyArgs {
                  use https:// with --control-plane-ca, or say --insecure"
             )
         })
+    }
+
+    /// How long the steps of a drain take.
+    pub fn drain_times(&self) -> DrainTimes {
+        DrainTimes {
+            delay: self.drain_delay,
+            timeout: self.drain_timeout,
+        }
     }
 
     /// Number of threads that carry requests.

@@ -1,11 +1,14 @@
 //! Ends the service without losing a request.
 //!
 //! ```text
-//! not ready -> wait delay -> accept what is queued, close sockets
-//!           -> "Connection: close" and GOAWAY -> requests finish -> cut the rest
+//! not ready, "Connection: close" and GOAWAY -> wait delay
+//!     -> accept what is queued, close sockets and idle connections
+//!     -> requests finish -> cut the rest
 //! ```
-//! Closing a listening socket resets what is queued on it, hence the delay and
-//! the last round of accepting.
+//! Connections are not closed at the beginning, because a request may be on its
+//! way to meet the close: their clients are told with the next answer, and have
+//! the delay to ask for it. Closing a listening socket resets what is queued on
+//! it, hence the last round of accepting.
 
 use std::ops::AddAssign;
 use std::thread::JoinHandle;
@@ -15,10 +18,30 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::worker::Command;
 
+/// How long the steps of a drain take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainTimes {
+    /// How long listeners accept on, and connections may stay idle, once they
+    /// are told to end.
+    pub delay: Duration,
+    /// How long requests may take from then on. A listener that goes from the
+    /// configuration alone lets its connections be idle for so long.
+    pub timeout: Duration,
+}
+
+impl Default for DrainTimes {
+    fn default() -> Self {
+        Self {
+            delay: Duration::ZERO,
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
 /// What became of the connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DrainReport {
-    /// Connections that were open when the drain began.
+    /// Connections that were open when the sockets were closed.
     pub connections: u64,
     /// Those that had to be cut.
     pub cut: u64,
@@ -35,18 +58,11 @@ impl AddAssign for DrainReport {
 pub(crate) async fn all(
     workers: Vec<mpsc::Sender<Command>>,
     threads: Vec<JoinHandle<()>>,
-    delay: Duration,
-    timeout: Duration,
 ) -> DrainReport {
-    tokio::time::sleep(delay).await;
     let mut answers = Vec::with_capacity(workers.len());
     for worker in &workers {
         let (report, answer) = oneshot::channel();
-        if worker
-            .send(Command::Drain { timeout, report })
-            .await
-            .is_ok()
-        {
+        if worker.send(Command::Drain { report }).await.is_ok() {
             answers.push(answer);
         }
     }

@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::drain::{self, DrainReport};
+use crate::drain::{self, DrainReport, DrainTimes};
 use crate::health::Trigger;
 use crate::listen::socket::Bound;
 use crate::runtime::snapshot::Snapshot;
@@ -54,6 +54,8 @@ pub struct Settings {
     pub replay_bytes: usize,
     /// Of HTTP/2 connections to endpoints.
     pub keep_alive: KeepAlive,
+    /// How listeners are brought to their end.
+    pub drain: DrainTimes,
 }
 
 /// How it is noticed that a connection with open streams is dead.
@@ -74,6 +76,7 @@ impl Default for Settings {
                 interval: Duration::from_secs(30),
                 timeout: Duration::from_secs(10),
             },
+            drain: DrainTimes::default(),
         }
     }
 }
@@ -250,7 +253,7 @@ impl Workers {
     }
 
     /// Drains a listener: its sockets are closed when nobody waits on them, and
-    /// its connections when their requests are done.
+    /// its connections when their clients have been told.
     ///
     /// # Errors
     /// That a worker is stuck.
@@ -263,16 +266,30 @@ impl Workers {
         Ok(())
     }
 
+    /// Drains all listeners: they accept on for the delay, and then end.
+    ///
+    /// # Errors
+    /// That a worker is stuck.
+    pub fn leave(&self) -> io::Result<()> {
+        let mut serving = self.serving.lock();
+        for commands in &self.commands {
+            send(commands, Command::Leave)?;
+        }
+        serving.clear();
+        Ok(())
+    }
+
     /// Listeners and what they are bound to.
     pub fn addresses(&self) -> BTreeMap<ListenerName, SocketAddr> {
         self.serving.lock().clone()
     }
 
-    /// Ends the service without losing a request: waits `delay` for load
-    /// balancers in front to notice that readiness was taken back, lets requests
-    /// finish for `timeout`, cuts what is left, and ends the threads.
-    pub async fn drain(self, delay: Duration, timeout: Duration) -> DrainReport {
-        drain::all(self.commands, self.threads, delay, timeout).await
+    /// Ends the service without losing a request, in the time of the settings:
+    /// lets load balancers in front notice that readiness was taken back and
+    /// clients that their connections end, lets requests finish, cuts what is
+    /// left, and ends the threads.
+    pub async fn drain(self) -> DrainReport {
+        drain::all(self.commands, self.threads).await
     }
 }
 

@@ -48,4 +48,12 @@ impl Ports for WorkerPorts {
         }
         self.show();
     }
+
+    fn leave(&mut self) {
+        match self.workers.leave() {
+            Ok(()) => info!("draining all listeners"),
+            Err(reason) => error!(?reason, "cannot drain"),
+        }
+        self.show();
+    }
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::drain::DrainReport;
+use crate::drain::{DrainReport, DrainTimes};
 use crate::listen::connection::{self, Latest};
 use crate::runtime::snapshot::Front;
 use crate::upstream::exec::caught;
@@ -33,10 +33,67 @@ const CUT_GRACE: Duration = Duration::from_millis(500);
 pub(crate) enum Phase {
     /// It accepts.
     Serving,
-    /// It lets requests finish.
+    /// It accepts, and tells the clients of all connections that they end:
+    /// `Connection: close` with the next answer, `GOAWAY` at once.
+    Leaving,
+    /// It tells them, and accepts no more.
+    Closed,
+    /// It lets requests finish, and closes connections that have none.
     Draining,
     /// What is left is cut.
     Cut,
+}
+
+/// How a listener is brought to its end. A client whose requests are never
+/// further apart than `tell` loses none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Farewell {
+    /// Time in which it still accepts.
+    pub(crate) accept: Duration,
+    /// Time, from the beginning as well, in which connections may stay idle.
+    pub(crate) tell: Duration,
+}
+
+impl Farewell {
+    /// Of a proxy that ends.
+    pub(crate) fn of_all(times: &DrainTimes) -> Self {
+        Self {
+            accept: times.delay,
+            tell: times.delay,
+        }
+    }
+
+    /// Of a listener that is gone from the configuration. Its address is free
+    /// at once, because another may want it.
+    pub(crate) fn of_one(times: &DrainTimes) -> Self {
+        Self {
+            accept: Duration::ZERO,
+            tell: times.timeout,
+        }
+    }
+
+    /// Goes through the phases.
+    async fn say(self, phase: watch::Sender<Phase>) {
+        let told = self.tell.saturating_sub(self.accept);
+        for (next, time) in [(Phase::Leaving, self.accept), (Phase::Closed, told)] {
+            go_on(&phase, next);
+            if !time.is_zero() {
+                tokio::time::sleep(time).await;
+            }
+        }
+        // What clients have sent by now is to be seen first.
+        tokio::task::yield_now().await;
+        go_on(&phase, Phase::Draining);
+    }
+}
+
+/// Goes on to a phase, never back.
+fn go_on(phase: &watch::Sender<Phase>, next: Phase) {
+    phase.send_if_modified(|now| {
+        let later = *now < next;
+        *now = next.max(*now);
+        later
+    });
 }
 
 /// A listener of one worker.
@@ -58,13 +115,17 @@ impl Listening {
         let bound = socket.local_addr()?;
         let (phase, watched) = watch::channel(Phase::Serving);
         let connections = TaskTracker::new();
+        let latest = OnceCell::new();
+        if let Some(listener) = worker.snapshot().listeners.get(&name) {
+            let _ = latest.set(Latest::new(listener));
+        }
         let acceptor = Acceptor {
             worker,
             name,
             bound,
             phase: watched,
             connections: connections.clone(),
-            latest: OnceCell::new(),
+            latest,
         };
         Ok(Self {
             phase,
@@ -78,10 +139,11 @@ impl Listening {
         !self.acceptor.is_finished() || !self.connections.is_empty()
     }
 
-    /// Goes on to a phase.
-    pub(crate) fn enter(&self, phase: Phase) {
-        self.phase.send_replace(phase);
+    /// Begins its end. What an earlier call has begun goes on, and the earlier of
+    /// the two counts.
+    pub(crate) fn leave(&self, farewell: Farewell) {
         self.connections.close();
+        tokio::task::spawn_local(farewell.say(self.phase.clone()));
     }
 
     /// Waits for the connections to end, cuts what is left at the deadline.
@@ -97,7 +159,7 @@ impl Listening {
             };
         }
         let cut = self.open();
-        self.enter(Phase::Cut);
+        go_on(&self.phase, Phase::Cut);
         // What does not even end now dies with the worker.
         let _ = tokio::time::timeout(CUT_GRACE, self.connections.wait()).await;
         DrainReport { connections, cut }
@@ -129,7 +191,7 @@ impl Acceptor {
                 },
                 // The sender goes away with the worker.
                 changed = self.phase.changed() => {
-                    if changed.is_err() || *self.phase.borrow() >= Phase::Draining {
+                    if changed.is_err() || *self.phase.borrow() >= Phase::Closed {
                         break;
                     }
                 }
@@ -169,10 +231,16 @@ impl Acceptor {
     /// Serves a connection, or closes it at once if there are too many.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let snapshot = self.worker.snapshot();
-        let Some(listener) = snapshot.listeners.get(&self.name) else {
-            // Drained, and already gone from the configuration.
+        let current = snapshot.listeners.get(&self.name);
+        if let Some(listener) = current {
+            self.latest.get_or_init(|| Latest::new(listener));
+        }
+        let Some(latest) = self.latest.get() else {
+            // It was never there.
             return;
         };
+        // What is queued when it goes from the configuration is served as well.
+        let listener = latest.renewed(current);
         let front = &listener.front;
         let counts = front.counts.of(self.worker.index);
         let open = front
@@ -183,7 +251,6 @@ impl Acceptor {
             return;
         }
         counts.connections.fetch_add(1, Ordering::Relaxed);
-        let latest = self.latest.get_or_init(|| Latest::new(listener));
         let guard = OpenConnection::new(Arc::clone(front), self.worker.index);
         let served = connection::serve(
             Rc::clone(&self.worker),

@@ -82,7 +82,7 @@ impl Latest {
     }
 
     /// Takes in how it is now, if it is there. Returns the latest.
-    fn renewed(&self, current: Option<&Arc<Listener>>) -> Arc<Listener> {
+    pub(super) fn renewed(&self, current: Option<&Arc<Listener>>) -> Arc<Listener> {
         let mut latest = self.0.borrow_mut();
         if let Some(current) = current {
             latest.clone_from(current);
@@ -131,10 +131,8 @@ pub(crate) async fn serve(
         watch,
         tunnel: RefCell::new(None),
     });
-    if *phase.borrow() != Phase::Serving {
-        // Accepted from the queue of a listener that drains.
-        conn.watch.drain();
-    }
+    // The listener may have begun to end meanwhile, or before.
+    conn.watch.enter(*phase.borrow_and_update());
     let http2 = match (conn.listener.spec.protocol, &conn.secured) {
         (HttpProtocol::Http1, _) => false,
         (HttpProtocol::Http2, _) => true,

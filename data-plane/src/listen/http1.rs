@@ -1,5 +1,6 @@
 //! A connection that speaks HTTP/1.1.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -7,6 +8,9 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -16,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::listen::accept::Phase;
 use crate::listen::connection::Conn;
-use crate::listen::convert;
+use crate::listen::convert::{self, HyperAnswer};
 use crate::listen::io::ClientIo;
 use crate::listen::watch::{Alarm, Expiry};
 
@@ -53,7 +57,7 @@ pub(super) async fn serve(
     mut phase: watch::Receiver<Phase>,
 ) {
     let shared = Rc::clone(&conn);
-    let service = service_fn(move |request| Box::pin(convert::handle(Rc::clone(&shared), request)));
+    let service = service_fn(move |request| Box::pin(answer(Rc::clone(&shared), request)));
     io.expect_requests();
     let mut http = builder(&conn).serve_connection(TokioIo::new(io), service);
     let mut told = false;
@@ -75,10 +79,11 @@ pub(super) async fn serve(
             biased;
             end = driven => break end,
             changed = phase.changed() => {
-                if changed.is_err() || *phase.borrow() == Phase::Cut {
+                let now = *phase.borrow_and_update();
+                if changed.is_err() || now == Phase::Cut {
                     break End::Cut;
                 }
-                conn.watch.drain();
+                conn.watch.enter(now);
             }
         }
     };
@@ -109,6 +114,21 @@ pub(super) async fn serve(
         End::Expired(Expiry::Idle) => close(io, false).await,
         End::Expired(Expiry::Stalled) | End::Cut => reset(&io),
     }
+}
+
+/// Answers a request, and says so if no other can follow: closing without a word
+/// would meet the client's next one half-way.
+async fn answer(
+    conn: Rc<Conn>,
+    request: Request<Incoming>,
+) -> Result<Response<HyperAnswer>, Infallible> {
+    let watch = Rc::clone(&conn.watch);
+    let mut answer = convert::handle(conn, request).await?;
+    if watch.is_leaving() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+    }
+    Ok(answer)
 }
 
 fn builder(conn: &Conn) -> http1::Builder {

@@ -59,7 +59,7 @@ pub(super) async fn serve(
     let mut told = false;
     loop {
         let driven = poll_fn(|cx| {
-            if !told && conn.watch.may_close() {
+            if !told && conn.watch.may_go_away() {
                 told = true;
                 http.as_mut().graceful_shutdown();
             }
@@ -72,10 +72,11 @@ pub(super) async fn serve(
             biased;
             end = driven => end,
             changed = phase.changed() => {
-                if changed.is_err() || *phase.borrow() == Phase::Cut {
+                let now = *phase.borrow_and_update();
+                if changed.is_err() || now == Phase::Cut {
                     return;
                 }
-                conn.watch.drain();
+                conn.watch.enter(now);
                 continue;
             }
         };

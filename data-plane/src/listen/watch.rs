@@ -13,6 +13,7 @@ use evenkeel_shared::ir::Timeouts;
 use tokio::time::Sleep;
 
 use crate::clock::Clock;
+use crate::listen::accept::Phase;
 use crate::tick::Tick;
 
 /// How long a new connection may go on without a request while its listener
@@ -36,7 +37,9 @@ pub(crate) struct Watch {
     idle_since: Cell<Tick>,
     /// Since when the client takes no bytes.
     stalled_since: Cell<Option<Tick>>,
-    /// Since when its listener drains.
+    /// Whether its listener has begun to end.
+    leaving: Cell<bool>,
+    /// Since when it may not be idle any more.
     draining_since: Cell<Option<Tick>>,
     /// Whether to end without a proper close, because what was sent would look
     /// complete.
@@ -66,6 +69,7 @@ impl Watch {
             head_since: Cell::new(None),
             idle_since: Cell::new(clock.now()),
             stalled_since: Cell::new(None),
+            leaving: Cell::new(false),
             draining_since: Cell::new(None),
             reset: Cell::new(false),
             distrusted: Cell::new(None),
@@ -101,15 +105,31 @@ impl Watch {
         self.idle_since.set(self.clock.now());
     }
 
-    /// Its listener drains.
-    pub(crate) fn drain(&self) {
-        self.draining_since.set(Some(self.clock.now()));
+    /// Its listener has gone on to a phase.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.leaving.set(phase >= Phase::Leaving);
+        if phase >= Phase::Draining && self.draining_since.get().is_none() {
+            self.draining_since.set(Some(self.clock.now()));
+        }
     }
 
-    /// Whether the connection may be told to close: it drains, and a request
-    /// that may be on its way when it was accepted has come.
+    /// Whether the next answer is to say that it is the last on its connection.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.get()
+    }
+
+    /// Whether the client may be told to open no more streams: nothing it has
+    /// sent is lost by that. Not before the first request, which may be on its
+    /// way.
+    pub(crate) fn may_go_away(&self) -> bool {
+        self.leaving.get() && self.requests.get() > 0
+    }
+
+    /// Whether the connection may be closed when nothing is in progress: it has
+    /// had its time to be told, and no request has begun to come.
     pub(crate) fn may_close(&self) -> bool {
-        self.draining_since.get().is_some() && self.requests.get() > 0
+        let drains = self.draining_since.get().is_some();
+        drains && self.requests.get() > 0 && self.head_since.get().is_none()
     }
 
     /// Whether a request is in progress.

@@ -9,8 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::drain::DrainReport;
-use crate::listen::accept::{Listening, Phase};
+use crate::drain::{DrainReport, DrainTimes};
+use crate::listen::accept::{Farewell, Listening};
 use crate::worker::Worker;
 
 /// How often idle connections to endpoints are looked at.
@@ -31,10 +31,10 @@ pub(crate) enum Command {
         /// Which one.
         name: ListenerName,
     },
+    /// Drain all listeners, and go on.
+    Leave,
     /// Drain everything and end.
     Drain {
-        /// Until what is left is cut.
-        timeout: Duration,
         /// Is told what became of the connections.
         report: oneshot::Sender<DrainReport>,
     },
@@ -54,6 +54,7 @@ pub(super) fn run(
 async fn serve(worker: Rc<Worker>, mut inbox: mpsc::Receiver<Command>) {
     let upkeep = tokio::task::spawn_local(keep_up(Rc::clone(&worker)));
     let relief = tokio::task::spawn_local(relieve(Rc::clone(&worker)));
+    let times = worker.shared.settings.drain;
     let mut listening: HashMap<ListenerName, Listening> = HashMap::new();
     let mut leaving: Vec<Listening> = Vec::new();
     while let Some(command) = inbox.recv().await {
@@ -63,7 +64,7 @@ async fn serve(worker: Rc<Worker>, mut inbox: mpsc::Receiver<Command>) {
                 match Listening::start(Rc::clone(&worker), name.clone(), socket) {
                     Ok(started) => {
                         if let Some(old) = listening.insert(name, started) {
-                            old.enter(Phase::Draining);
+                            old.leave(Farewell::of_one(&times));
                             leaving.push(old);
                         }
                     }
@@ -72,14 +73,20 @@ async fn serve(worker: Rc<Worker>, mut inbox: mpsc::Receiver<Command>) {
             }
             Command::Unlisten { name } => {
                 if let Some(old) = listening.remove(&name) {
-                    old.enter(Phase::Draining);
+                    old.leave(Farewell::of_one(&times));
                     leaving.push(old);
                 }
             }
-            Command::Drain { timeout, report } => {
+            Command::Leave => {
+                for (_, old) in listening.drain() {
+                    old.leave(Farewell::of_all(&times));
+                    leaving.push(old);
+                }
+            }
+            Command::Drain { report } => {
                 leaving.extend(listening.into_values());
                 // Nobody may be left to hear it.
-                let _ = report.send(drain(leaving, timeout).await);
+                let _ = report.send(drain(leaving, &times).await);
                 break;
             }
         }
@@ -88,11 +95,11 @@ async fn serve(worker: Rc<Worker>, mut inbox: mpsc::Receiver<Command>) {
     relief.abort();
 }
 
-/// Lets all listeners finish, for `timeout` at the most.
-async fn drain(listening: Vec<Listening>, timeout: Duration) -> DrainReport {
-    let deadline = Instant::now() + timeout;
+/// Brings all listeners to their end.
+async fn drain(listening: Vec<Listening>, times: &DrainTimes) -> DrainReport {
+    let deadline = Instant::now() + times.delay + times.timeout;
     for listener in &listening {
-        listener.enter(Phase::Draining);
+        listener.leave(Farewell::of_all(times));
     }
     let mut report = DrainReport::default();
     for listener in listening {

@@ -28,6 +28,10 @@ pub trait Ports: std::fmt::Debug + Send + 'static {
 
     /// Stops to accept and lets the connections of the listener end.
     fn unbind(&mut self, listener: &ListenerName);
+
+    /// Ends all listeners, in the time that load balancers in front need to see
+    /// it.
+    fn leave(&mut self);
 }
 
 /// The listeners' sockets.
@@ -54,9 +58,8 @@ impl<P: Ports> Doors<P> {
     pub fn shut(&mut self) {
         self.shut = true;
         self.bound.clear();
-        for name in std::mem::take(&mut self.served).into_keys() {
-            self.ports.unbind(&name);
-        }
+        self.served.clear();
+        self.ports.leave();
     }
 
     /// Binds what is accepted and not bound yet, and lets go what is bound, not
@@ -100,19 +103,9 @@ impl<P: Ports> Doors<P> {
         !self.shut && !self.served.iter().any(taken) && self.ports.bind(listener, address).is_ok()
     }
 
-    /// Serves what is in force, and closes the rest of what was served. To be
-    /// called after the swap.
+    /// Serves what is in force, and then closes the rest of what was served: a
+    /// listener may go on where another was. To be called after the swap.
     pub fn settle(&mut self, active: &Active) {
-        let gone: Vec<ListenerName> = self
-            .served
-            .keys()
-            .filter(|name| !active.listeners.contains_key(*name))
-            .cloned()
-            .collect();
-        for name in gone {
-            self.served.remove(&name);
-            self.ports.unbind(&name);
-        }
         for (name, listener) in &active.listeners {
             let address = listener.spec.address;
             let bound = self.bound.get(name).filter(|(bound, _)| *bound == address);
@@ -124,6 +117,16 @@ impl<P: Ports> Doors<P> {
             };
             self.served.insert(name.clone(), address);
             self.ports.serve(bound);
+        }
+        let gone: Vec<ListenerName> = self
+            .served
+            .keys()
+            .filter(|name| !active.listeners.contains_key(*name))
+            .cloned()
+            .collect();
+        for name in gone {
+            self.served.remove(&name);
+            self.ports.unbind(&name);
         }
     }
 }
@@ -156,6 +159,10 @@ mod tests {
 
         fn unbind(&mut self, listener: &ListenerName) {
             self.0.push(format!("unbind {listener}"));
+        }
+
+        fn leave(&mut self) {
+            self.0.push("leave".to_owned());
         }
     }
 
@@ -213,6 +220,19 @@ mod tests {
     }
 
     #[test]
+    fn where_a_listener_was_another_one_goes_on_without_a_gap() {
+        let mut doors = Doors::new(Notes::default());
+        doors.prepare(&held(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]));
+        doors.prepare(&held(&[("web", 1)]));
+        doors.settle(&active(&[("web", 1)]));
+        assert_eq!(
+            doors.ports.0,
+            ["serve edge:1", "serve web:1", "unbind edge"]
+        );
+    }
+
+    #[test]
     fn what_cannot_be_bound_is_named() {
         let mut doors = Doors::new(Notes::default());
         let refused = doors.prepare(&held(&[("edge", 9), ("other", 1)]));
@@ -244,6 +264,6 @@ mod tests {
         doors.shut();
         doors.prepare(&held(&[("other", 2)]));
         doors.settle(&active(&[("other", 2)]));
-        assert_eq!(doors.ports.0, ["serve edge:1", "unbind edge"]);
+        assert_eq!(doors.ports.0, ["serve edge:1", "leave"]);
     }
 }

@@ -425,7 +425,7 @@ async fn a_drain_does_not_wait_for_those_who_say_nothing() {
             .load(std::sync::atomic::Ordering::Relaxed)
     };
     until(|| proxy.front.counts.sum(open) == 1).await;
-    let report = soon(proxy.workers.drain(Duration::ZERO, 3 * LONG)).await;
+    let report = soon(proxy.workers.drain()).await;
     assert_eq!((report.connections, report.cut), (1, 0));
     assert_eq!(silent.rest().await.0, "");
 }
@@ -444,7 +444,7 @@ async fn a_drain_finishes_requests() {
     let mut client = proxy.secure_client(authority.plain_client()).await;
     client.write(GET).await;
     until(|| backend.connections() == 1).await;
-    let drained = tokio::spawn(proxy.workers.drain(Duration::ZERO, LONG));
+    let drained = tokio::spawn(proxy.workers.drain());
     assert!(client.message().await.ends_with("ok"));
     assert_eq!(client.rest().await, (String::new(), false));
     assert_eq!(soon(drained).await.unwrap().cut, 0);

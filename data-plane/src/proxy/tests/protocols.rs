@@ -265,10 +265,28 @@ async fn a_drain_says_goaway_and_finishes_streams() {
     let mut client = client(&proxy).await;
     let answer = tokio::spawn(client.send_request(request("GET", "")));
     until(|| backend.connections() == 1).await;
-    let drain = proxy.workers.drain(Duration::ZERO, super::support::LONG);
+    let drain = proxy.workers.drain();
     let report = soon(drain).await;
     assert_eq!(soon(answer).await.unwrap().unwrap().status(), 200);
     assert_eq!(report.cut, 0);
+}
+
+#[tokio::test]
+async fn before_the_delay_is_over_clients_are_sent_away_and_served_elsewhere() {
+    let backend = Backend::answering(OK).await;
+    let mut plan = Plan::to(&[backend.address]);
+    plan.settings.drain.delay = super::support::LONG;
+    let proxy = plan.start();
+    let (mut first, unused) = (client(&proxy).await, client(&proxy).await);
+    let response = soon(first.send_request(request("GET", ""))).await.unwrap();
+    assert_eq!(response.status(), 200);
+    proxy.workers.leave().unwrap();
+    until(|| first.is_closed()).await;
+    for mut later in [unused, client(&proxy).await] {
+        let response = soon(later.send_request(request("GET", ""))).await.unwrap();
+        assert_eq!(response.status(), 200);
+        until(|| later.is_closed()).await;
+    }
 }
 
 const SWITCH: &str = "GET /chat HTTP/1.1\r\nhost: shop\r\nconnection: Upgrade\r\n\
