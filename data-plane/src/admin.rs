@@ -65,6 +65,9 @@ const PAGES: [(&str, &str); 14] = [
     ("GET /", "this page"),
 ];
 
+/// Most listeners that a reason names; the rest is counted.
+const MOST_NAMED: usize = 5;
+
 /// Addresses that listeners are bound to, as far as known.
 pub type Addresses = Arc<Mutex<BTreeMap<ListenerName, SocketAddr>>>;
 
@@ -178,6 +181,9 @@ async fn ready(State(admin): Shared) -> Response {
 /// Why there is no first good configuration yet.
 fn unconfigured(admin: &Admin) -> String {
     let config = admin.status.config.load();
+    if !config.unkept.is_empty() {
+        return lacking_secrets(admin, &config.unkept);
+    }
     if let Some(waiting) = config.waiting.first() {
         return format!("{waiting} waits for what it refers to");
     }
@@ -188,6 +194,23 @@ fn unconfigured(admin: &Admin) -> String {
     match &admin.status.line.lock().last_error {
         Some(error) => format!("no configuration yet: {error}"),
         None => "no configuration yet".to_owned(),
+    }
+}
+
+/// Why what an earlier run saved is not enough.
+fn lacking_secrets(admin: &Admin, listeners: &[ListenerName]) -> String {
+    let named = listeners.iter().take(MOST_NAMED);
+    let mut named: Vec<String> = named.map(|name| format!("{:?}", name.as_str())).collect();
+    let rest = listeners.len() - named.len();
+    if rest > 0 {
+        named.push(format!("and {rest} more"));
+    }
+    let named = named.join(", ");
+    let reason = "the control plane has yet to send secrets, which are not kept on disk; until \
+                  then these listeners are closed";
+    match &admin.status.line.lock().last_error {
+        Some(error) => format!("{reason}: {named} ({error})"),
+        None => format!("{reason}: {named}"),
     }
 }
 

@@ -246,6 +246,7 @@ impl Common {
             clock: self.clock,
             node: self.node.clone(),
             cache: None,
+            restored: false,
         };
         if args.no_state {
             return applier;

@@ -97,6 +97,8 @@ pub struct Applier<P: Ports> {
     pub node: String,
     /// Writes the last-known-good file, if it is kept.
     pub cache: Option<Writer>,
+    /// Whether it began with what an earlier run saved.
+    pub restored: bool,
 }
 
 /// The applier at work.
@@ -113,10 +115,10 @@ struct Worker<P: Ports> {
 impl<P: Ports> Applier<P> {
     /// Applies what an earlier run saved, before the thread begins.
     pub fn restore(&mut self, image: Image) {
+        self.restored = true;
         let step = self.session.restore(image.resources, &image.version);
         let (_, before) = self.apply(step);
         drop(before);
-        self.status.set_configured();
     }
 
     /// Begins the thread.
@@ -147,13 +149,14 @@ impl<P: Ports> Applier<P> {
             .map(|staged| self.builder.commit(staged, &self.current));
         let snapshot = self.current.load_full();
         self.log_targets.update(&snapshot);
-        self.doors.settle(step.active());
         if let Some((type_url, true)) = step.answer() {
             self.status.count_nack(type_url);
         }
         let now = self.clock.now();
         let told_listeners = step.is_about_listeners();
         let requests = self.session.commit(step, now);
+        let unkept = self.session.unkept();
+        self.doors.settle(self.session.active(), &unkept);
         self.publish(told_listeners);
         if let Some(cache) = &self.cache {
             cache.save(
@@ -236,7 +239,8 @@ impl<P: Ports> Applier<P> {
         });
         let was = self.status.config.load();
         let told = told_listeners || was.told_listeners;
-        if told && !waits {
+        let unkept = session.unkept();
+        if (self.restored || (told && !waits)) && unkept.is_empty() {
             self.status.set_configured();
         }
         info!(
@@ -255,6 +259,7 @@ impl<P: Ports> Applier<P> {
             active: Arc::clone(session.active()),
             rejected: session.rejected().clone(),
             waiting,
+            unkept,
             mass_removal,
             told_listeners: told,
             changed: Some(self.clock.now()),

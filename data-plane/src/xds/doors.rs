@@ -103,10 +103,14 @@ impl<P: Ports> Doors<P> {
         !self.shut && !self.served.iter().any(taken) && self.ports.bind(listener, address).is_ok()
     }
 
-    /// Serves what is in force, and then closes the rest of what was served: a
-    /// listener may go on where another was. To be called after the swap.
-    pub fn settle(&mut self, active: &Active) {
+    /// Serves what is in force, but for what is `unkept`: nobody comes to a closed
+    /// door who could go elsewhere. Then closes the rest of what was served, because
+    /// a listener may go on where another was. To be called after the swap.
+    pub fn settle(&mut self, active: &Active, unkept: &[ListenerName]) {
         for (name, listener) in &active.listeners {
+            if unkept.contains(name) {
+                continue;
+            }
             let address = listener.spec.address;
             let bound = self.bound.get(name).filter(|(bound, _)| *bound == address);
             if bound.is_none() {
@@ -198,10 +202,10 @@ mod tests {
     fn a_listener_is_bound_when_accepted_and_served_when_in_force() {
         let mut doors = Doors::new(Notes::default());
         assert!(doors.prepare(&held(&[("edge", 1)])).is_empty());
-        doors.settle(&Active::default());
+        doors.settle(&Active::default(), &[]);
         assert!(doors.ports.0.is_empty());
-        doors.settle(&active(&[("edge", 1)]));
-        doors.settle(&active(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]), &[]);
+        doors.settle(&active(&[("edge", 1)]), &[]);
         assert_eq!(doors.ports.0, ["serve edge:1"]);
     }
 
@@ -209,13 +213,13 @@ mod tests {
     fn a_listener_that_moves_serves_the_old_address_until_the_new_one_is_in_force() {
         let mut doors = Doors::new(Notes::default());
         doors.prepare(&held(&[("edge", 1)]));
-        doors.settle(&active(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]), &[]);
         doors.prepare(&held(&[("edge", 2)]));
-        doors.settle(&active(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]), &[]);
         assert_eq!(doors.ports.0, ["serve edge:1"]);
-        doors.settle(&active(&[("edge", 2)]));
+        doors.settle(&active(&[("edge", 2)]), &[]);
         doors.prepare(&held(&[]));
-        doors.settle(&Active::default());
+        doors.settle(&Active::default(), &[]);
         assert_eq!(doors.ports.0[1..], ["serve edge:2", "unbind edge"]);
     }
 
@@ -223,13 +227,24 @@ mod tests {
     fn where_a_listener_was_another_one_goes_on_without_a_gap() {
         let mut doors = Doors::new(Notes::default());
         doors.prepare(&held(&[("edge", 1)]));
-        doors.settle(&active(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]), &[]);
         doors.prepare(&held(&[("web", 1)]));
-        doors.settle(&active(&[("web", 1)]));
+        doors.settle(&active(&[("web", 1)]), &[]);
         assert_eq!(
             doors.ports.0,
             ["serve edge:1", "serve web:1", "unbind edge"]
         );
+    }
+
+    #[test]
+    fn a_listener_without_its_secrets_is_bound_and_not_served() {
+        let mut doors = Doors::new(Notes::default());
+        let both = [("edge", 1), ("web", 2)];
+        doors.prepare(&held(&both));
+        doors.settle(&active(&both), &["web".into()]);
+        assert_eq!(doors.ports.0, ["serve edge:1"]);
+        doors.settle(&active(&both), &[]);
+        assert_eq!(doors.ports.0, ["serve edge:1", "serve web:2"]);
     }
 
     #[test]
@@ -246,7 +261,7 @@ mod tests {
     fn an_address_is_free_if_it_can_be_bound_and_no_other_listener_has_it() {
         let mut doors = Doors::new(Notes::default());
         doors.prepare(&held(&[("edge", 1)]));
-        doors.settle(&active(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]), &[]);
         let other = ListenerName::new("other");
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
         assert!(doors.is_free(&other, address(2)));
@@ -260,10 +275,10 @@ mod tests {
     fn after_shutting_nothing_opens_any_more() {
         let mut doors = Doors::new(Notes::default());
         doors.prepare(&held(&[("edge", 1)]));
-        doors.settle(&active(&[("edge", 1)]));
+        doors.settle(&active(&[("edge", 1)]), &[]);
         doors.shut();
         doors.prepare(&held(&[("other", 2)]));
-        doors.settle(&active(&[("other", 2)]));
+        doors.settle(&active(&[("other", 2)]), &[]);
         assert_eq!(doors.ports.0, ["serve edge:1", "leave"]);
     }
 }

@@ -19,21 +19,24 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 use envoy_types::pb::google::rpc::Status;
 use evenkeel_shared::error::Invalid;
 use evenkeel_shared::ir::{self, DnsTarget};
+use evenkeel_shared::names::ListenerName;
 use evenkeel_shared::xds::ResourceType;
 
 use crate::dns::plan::News;
 use crate::tick::Tick;
 use crate::xds::guard::Usage;
-use crate::xds::state::{Accepted, Active, Found, Held, Key, NAMED, Value, wanted};
+use crate::xds::state::{Accepted, Active, Found, Held, Key, NAMED, Value, unkept, wanted};
 
 mod nack;
 mod read;
+mod requests;
 mod step;
 #[cfg(test)]
 mod tests;
 
 pub use nack::MAX_NACK_BYTES;
 use nack::nack_text;
+use requests::{ask_again, named};
 pub use step::Step;
 
 /// How long a named resource may be awaited on an open stream before its parent
@@ -107,6 +110,9 @@ struct State {
     held: Held,
     active: Arc<Active>,
     missing: BTreeSet<Key>,
+    /// Those of `missing` that an earlier run had and did not save, until the
+    /// control plane says what has become of them.
+    unsaved: BTreeSet<Key>,
     /// What was found of the names in `names`.
     found: Arc<Found>,
     /// What clusters want to be looked up.
@@ -156,6 +162,12 @@ impl Session {
     /// What is refused.
     pub fn rejected(&self) -> &BTreeMap<Key, Rejected> {
         &self.state.rejected
+    }
+
+    /// The listeners that can serve nobody until the control plane sends secrets
+    /// that were not saved.
+    pub fn unkept(&self) -> Vec<ListenerName> {
+        unkept(&self.state.active, &self.state.unsaved)
     }
 
     /// What is held because it would remove too much.
@@ -313,16 +325,20 @@ impl Session {
             held,
             active,
             missing,
+            unsaved,
             ..
         } = &self.state;
         let wanted = wanted(held, active);
-        let absent = |key: &Key| held.get(key.kind, &key.name).is_none();
+        let awaited = |key: &Key| {
+            let absent = held.get(key.kind, &key.name).is_none();
+            absent && (!missing.contains(key) || unsaved.contains(key))
+        };
         stream
             .deadlines
-            .retain(|key, _| wanted.contains(key) && absent(key) && !missing.contains(key));
+            .retain(|key, _| wanted.contains(key) && awaited(key));
         let begun = wanted
             .difference(&stream.subscribed)
-            .filter(|key| absent(key) && !missing.contains(key));
+            .filter(|key| awaited(key));
         for key in begun {
             stream
                 .deadlines
@@ -335,57 +351,4 @@ impl Session {
         stream.subscribed = wanted;
         requests
     }
-}
-
-/// The request that turns one set of names into another; `None` if they are the
-/// same.
-fn named(
-    kind: ResourceType,
-    before: &BTreeSet<Key>,
-    after: &BTreeSet<Key>,
-    held: &Held,
-) -> Option<DeltaDiscoveryRequest> {
-    let names = |keys: &mut dyn Iterator<Item = &Key>| -> Vec<String> {
-        keys.filter(|key| key.kind == kind)
-            .map(|key| key.name.as_ref().to_owned())
-            .collect()
-    };
-    let subscribe = names(&mut after.difference(before));
-    let unsubscribe = names(&mut before.difference(after));
-    if subscribe.is_empty() && unsubscribe.is_empty() {
-        return None;
-    }
-    let first_on_stream = !before.iter().any(|key| key.kind == kind);
-    let versions = subscribe.iter().filter(|_| first_on_stream);
-    let versions = versions.filter_map(|name| {
-        let held = held.get(kind, name)?;
-        Some((name.clone(), held.version.as_ref().to_owned()))
-    });
-    Some(DeltaDiscoveryRequest {
-        type_url: kind.type_url().to_owned(),
-        initial_resource_versions: versions.collect(),
-        resource_names_subscribe: subscribe,
-        resource_names_unsubscribe: unsubscribe,
-        ..DeltaDiscoveryRequest::default()
-    })
-}
-
-/// Requests for resources that were refused at first and then taken in: asking
-/// for them again lets the control plane see that they are accepted.
-fn ask_again(thawed: &BTreeSet<Key>) -> Vec<DeltaDiscoveryRequest> {
-    ResourceType::ALL
-        .into_iter()
-        .filter_map(|kind| {
-            let names: Vec<String> = thawed
-                .iter()
-                .filter(|key| key.kind == kind)
-                .map(|key| key.name.as_ref().to_owned())
-                .collect();
-            (!names.is_empty()).then(|| DeltaDiscoveryRequest {
-                type_url: kind.type_url().to_owned(),
-                resource_names_subscribe: names,
-                ..DeltaDiscoveryRequest::default()
-            })
-        })
-        .collect()
 }

@@ -15,7 +15,7 @@ use evenkeel_shared::xds::{Resource, ResourceType};
 
 mod needs;
 
-pub use needs::{NAMED, names, wanted};
+pub use needs::{NAMED, names, unkept, wanted};
 use needs::{cluster_secrets, listener_secrets};
 
 /// What was found of the names that clusters have in the place of endpoints;

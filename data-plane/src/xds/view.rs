@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use evenkeel_shared::ir::DnsTarget;
+use evenkeel_shared::names::ListenerName;
 use evenkeel_shared::xds::ResourceType;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -33,6 +34,8 @@ pub struct ConfigView {
     pub rejected: BTreeMap<Key, Rejected>,
     /// Clusters and listeners that wait for endpoints, routes or secrets.
     pub waiting: Vec<Key>,
+    /// Listeners that are closed until secrets come of which no copy is on disk.
+    pub unkept: Vec<ListenerName>,
     /// Why a push is held back, and what it would change.
     pub mass_removal: Option<HeldBack>,
     /// Whether the control plane has said which listeners there are.
@@ -79,7 +82,8 @@ pub struct Status {
     pub names: ArcSwap<Shown>,
     nacks: [AtomicU64; ResourceType::ALL.len() + 1],
     news: Notify,
-    /// Whether listeners are known and none waited, once.
+    /// Whether listeners are known and none waited, or lacked secrets that were not
+    /// saved; once, and then for good.
     ready: std::sync::atomic::AtomicBool,
 }
 

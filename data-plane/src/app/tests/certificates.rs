@@ -111,8 +111,9 @@ async fn a_secret_is_shown_without_its_key_and_is_not_on_disk() {
 
     let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
     let proxy = Proxy::start(nobody, state.path()).await;
-    proxy.until("GET /ready", 200).await;
-    assert!(proxy.listener("edge").is_some());
+    let why = proxy.until("GET /ready", 503).await;
+    assert!(why.contains("listeners are closed: \"edge\""), "{why}");
+    assert_eq!(proxy.listener("edge"), None);
     let (_, text) = proxy.admin("GET /certs").await;
     assert!(text.contains("secret \"web\" is missing"), "{text}");
     proxy.stop().await;
@@ -255,7 +256,7 @@ async fn a_new_pair_is_shown_once_it_is_whole() {
 }
 
 #[tokio::test]
-async fn a_proxy_alone_refuses_what_needs_a_secret_and_serves_once_it_comes() {
+async fn a_proxy_alone_closes_what_needs_a_secret_and_serves_once_it_comes() {
     let state = tempfile::tempdir().unwrap();
     let (address, mut streams) = control_plane().await;
     let proxy = Proxy::start(address, state.path()).await;
@@ -273,11 +274,21 @@ async fn a_proxy_alone_refuses_what_needs_a_secret_and_serves_once_it_comes() {
 
     drop(stream);
     let proxy = Proxy::start(address, state.path()).await;
-    proxy.until("GET /ready", 200).await;
-    let edge = proxy.listener("edge").unwrap();
-    assert!(name_shown(edge).await.is_err());
     let mut stream = streams.recv().await.unwrap();
+    // That the listeners are what they were is not enough.
+    let nothing_new = response(ResourceType::Listener, 1, &[], &[]);
+    stream.accepts(nothing_new).await;
+    let why = proxy.until("GET /ready", 503).await;
+    assert!(why.contains("listeners are closed: \"edge\""), "{why}");
+    assert_eq!(proxy.listener("edge"), None);
     stream.accepts(secrets).await;
+    assert_eq!(proxy.admin("GET /ready").await.0, 200);
+    let edge = proxy.listener("edge").unwrap();
     assert_eq!(name_shown(edge).await.unwrap(), "shop.test");
+
+    // Once ready, it does not become unready for a secret that goes or is bad.
+    let gone = response(ResourceType::Secret, 2, &[], &["web"]);
+    stream.accepts(gone).await;
+    assert_eq!(proxy.admin("GET /ready").await.0, 200);
     proxy.stop().await;
 }

@@ -138,7 +138,7 @@ pub(super) const METRICS: &[Metric] = &[
         name: "evenkeel_ready",
         kind: Kind::Gauge,
         labels: &[],
-        help: "1 once there was a first good configuration",
+        help: "1 once there was a first good configuration, with the secrets of its listeners",
         read: |moment, out| {
             let ready = moment.sources.status.is_configured();
             out.level(&[], level(u64::from(ready)));

@@ -153,7 +153,10 @@ impl Step {
 
     pub(super) fn expire(session: &Session, due: Vec<Key>) -> Self {
         let mut step = Self::new(session);
-        step.state.missing.extend(due);
+        for key in due {
+            step.state.unsaved.remove(&key);
+            step.state.missing.insert(key);
+        }
         step.settle();
         step
     }
@@ -200,15 +203,21 @@ impl Step {
     }
 
     /// Nobody waits for secrets that were not saved, because only the control
-    /// plane has them, and it may be away: whoever needs them refuses until they
-    /// come.
+    /// plane has them, and it may be away: until they come, clusters that need
+    /// them refuse, and listeners are closed.
     fn miss_secrets(&mut self) {
-        let State { held, missing, .. } = &mut self.state;
+        let State {
+            held,
+            missing,
+            unsaved,
+            ..
+        } = &mut self.state;
         let needed = wanted(held, &Active::default());
         let absent = needed.into_iter().filter(|key| {
             key.kind == ResourceType::Secret && held.get(key.kind, &key.name).is_none()
         });
-        missing.extend(absent);
+        unsaved.extend(absent);
+        missing.extend(unsaved.iter().cloned());
     }
 
     /// Reads the resources. Bad ones are noted, good ones become changes.
@@ -335,8 +344,14 @@ impl Step {
     }
 
     fn apply(&mut self, changes: &BTreeMap<Key, Change>) {
-        let State { held, missing, .. } = &mut self.state;
+        let State {
+            held,
+            missing,
+            unsaved,
+            ..
+        } = &mut self.state;
         for (key, change) in changes {
+            unsaved.remove(key);
             match change {
                 Change::Set(accepted) => {
                     held.insert(key, accepted.clone());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use evenkeel_shared::ir::{self, CertificateRef, Discovery, DnsTarget, RouteSource, TrustRef};
-use evenkeel_shared::names::SecretName;
+use evenkeel_shared::names::{ListenerName, SecretName};
 use evenkeel_shared::xds::ResourceType;
 
 use super::{Active, Held, Key};
@@ -39,6 +39,14 @@ pub fn wanted(held: &Held, active: &Active) -> BTreeSet<Key> {
             routes.into_iter().chain(listener_secrets(spec))
         });
     clusters.chain(listeners).collect()
+}
+
+/// The listeners in force that need one of these secrets.
+pub fn unkept(active: &Active, secrets: &BTreeSet<Key>) -> Vec<ListenerName> {
+    let listeners = active.listeners.iter();
+    let needy = listeners
+        .filter(|(_, active)| listener_secrets(&active.spec).any(|key| secrets.contains(&key)));
+    needy.map(|(name, _)| name.clone()).collect()
 }
 
 /// The names to look up for clusters, both those in force and those that wait.

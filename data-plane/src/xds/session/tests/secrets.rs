@@ -189,8 +189,8 @@ fn held_secrets_are_told_by_version_when_it_reconnects() {
     assert!(versions.contains_key("web"));
 }
 
-#[test]
-fn a_listener_restored_without_its_secret_does_not_wait_for_it() {
+/// A session that begins with a listener whose secret was not saved.
+fn restored() -> Session {
     let mut session = Session::new(Node::default());
     let edge = encrypted("edge", "web");
     let accepted = Accepted {
@@ -201,7 +201,14 @@ fn a_listener_restored_without_its_secret_does_not_wait_for_it() {
     };
     let step = session.restore(vec![(Key::new(LDS, "edge"), accepted)], "1");
     session.commit(step, Tick(0));
+    session
+}
+
+#[test]
+fn a_listener_restored_without_its_secret_does_not_wait_for_it() {
+    let mut session = restored();
     assert_eq!(in_force(&session), ["edge"]);
+    assert_eq!(session.unkept(), ["edge".into()]);
 
     let requests = session.connect(Tick(1));
     let sds = requests.iter().find(|r| r.type_url == SDS.type_url());
@@ -209,4 +216,34 @@ fn a_listener_restored_without_its_secret_does_not_wait_for_it() {
     let pair = Authority::new().pair("shop.test");
     take(&mut session, response(SDS, 2, &[secret("web", &pair)], &[]));
     assert!(session.active().secrets.contains_key("web"));
+    assert!(session.unkept().is_empty());
+}
+
+#[test]
+fn a_secret_that_was_not_saved_is_lacking_until_the_control_plane_speaks_of_it() {
+    let due = Tick(0).plus(MISSING_AFTER);
+    assert_eq!(restored().next_deadline(), None);
+    for news in [
+        response(SDS, 2, &[], &["web"]),
+        response(LDS, 2, &[], &["edge"]),
+    ] {
+        let mut session = restored();
+        session.connect(Tick(0));
+        assert_eq!(session.next_deadline(), Some(due));
+        take(&mut session, news);
+        assert!(session.unkept().is_empty());
+        assert_eq!(session.next_deadline(), None);
+    }
+    let mut session = restored();
+    session.connect(Tick(0));
+    let bad = Pem {
+        chain: "canary".to_owned(),
+        key: "canary".to_owned(),
+    };
+    take(&mut session, response(SDS, 2, &[secret("web", &bad)], &[]));
+    assert_eq!(session.unkept(), ["edge".into()]);
+    let step = session.expire(due).unwrap();
+    session.commit(step, due);
+    assert!(session.unkept().is_empty());
+    assert_eq!(in_force(&session), ["edge"]);
 }
