@@ -187,6 +187,7 @@ async fn push_until_killed(small: &mut Small, kill: u32) -> Vec<u64> {
     });
     let enough = 5 + 15 * usize::try_from(kill % 10).unwrap();
     seen.wait_for(|count| *count >= enough).await.unwrap();
+    // A pause, and no condition: each kill is to strike at another moment of a push.
     tokio::time::sleep(Duration::from_millis(u64::from(kill % 10))).await;
     small.control_plane.kill();
     let acknowledged = pusher.await.unwrap();
