@@ -16,6 +16,10 @@ e2e *ARGS:
     cargo build
     cargo test -p evenkeel-tests --test suite -- {{ARGS}}
 
+# The tests that need containers, with images made here.
+containers:
+    .ci/containers "$(deploy/static.sh)"
+
 # The demo, unattended.
 demo:
     cargo run --release -- demo --once

@@ -19,8 +19,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::duration;
 use crate::failure::{Failure, Verdict};
@@ -34,6 +35,8 @@ const MAX_IDS: usize = 100_000;
 const MAX_BODY: usize = 1 << 20;
 /// Wait after an accept that failed, which passes when descriptors are free.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+/// How long requests that are under way may take when it is told to end.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Arguments of `demo backend`.
 #[derive(Debug, Args)]
@@ -77,12 +80,7 @@ pub(crate) async fn run(args: &BackendArgs, terminal: &mut Terminal) -> Result<V
     terminal.note(format_args!("{} listens on {address}", args.manner.name));
     let instance = Backend::new(args.manner.clone());
     tokio::task::LocalSet::new()
-        .run_until(async {
-            tokio::select! {
-                () = instance.serve(listener) => {}
-                () = super::stage::interrupted() => {}
-            }
-        })
+        .run_until(instance.serve_until(listener, super::stage::interrupted()))
         .await;
     Ok(Verdict::Good)
 }
@@ -140,33 +138,51 @@ impl Backend {
     /// Serves until it is dropped; then the port and all connections close at
     /// once, as in a crash. Must run in a `LocalSet`.
     pub(crate) async fn serve(&self, listener: TcpListener) {
+        self.serve_until(listener, std::future::pending()).await;
+    }
+
+    /// Serves until `end`, and gives the last answers; drops as `serve` does.
+    async fn serve_until(&self, listener: TcpListener, end: impl Future<Output = ()>) {
         let mut connections = JoinSet::new();
+        let leaving = CancellationToken::new();
+        let mut end = std::pin::pin!(end);
         loop {
             while connections.try_join_next().is_some() {}
-            if connections.len() >= MAX_CONNECTIONS {
-                connections.join_next().await;
-                continue;
-            }
-            let Ok((stream, _)) = listener.accept().await else {
+            // Both may be dropped without loss.
+            let accepted = tokio::select! {
+                accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => accepted,
+                Some(_) = connections.join_next() => continue,
+                () = &mut end => break,
+            };
+            let Ok((stream, _)) = accepted else {
                 tokio::time::sleep(ACCEPT_AGAIN).await;
                 continue;
             };
-            // Small answers at once, not when the kernel has gathered more.
-            drop(stream.set_nodelay(true));
-            let instance = self.clone();
-            connections.spawn_local(async move {
-                let service = service_fn(move |request| {
-                    let instance = instance.clone();
-                    async move { Ok::<_, Infallible>(instance.answer(request).await) }
-                });
-                // A client that went away is not our business.
-                drop(
-                    http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await,
-                );
-            });
+            connections.spawn_local(self.clone().converse(stream, leaving.clone()));
         }
+        drop(listener);
+        leaving.cancel();
+        let last = async { while connections.join_next().await.is_some() {} };
+        drop(tokio::time::timeout(LAST_ANSWERS, last).await);
+    }
+
+    /// One connection, until the client ends it, or with the answer that is under
+    /// way when `leaving`.
+    async fn converse(self, stream: TcpStream, leaving: CancellationToken) {
+        // Small answers at once, not when the kernel has gathered more.
+        drop(stream.set_nodelay(true));
+        let service = service_fn(move |request| {
+            let instance = self.clone();
+            async move { Ok::<_, Infallible>(instance.answer(request).await) }
+        });
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        // A client that went away is not our business.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = leaving.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        drop(connection.await);
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -188,10 +204,10 @@ impl Backend {
                 &json!({ "error": "too large" }),
             );
         }
+        let number = self.counts.borrow_mut().request();
         if !self.manner.slow.is_zero() {
             tokio::time::sleep(self.manner.slow).await;
         }
-        let number = self.counts.borrow_mut().request();
         if fails(number, self.manner.fail_percent) {
             self.counts.borrow_mut().failed += 1;
             let body = json!({ "name": self.manner.name, "error": "out of order" });
@@ -277,6 +293,39 @@ mod tests {
             .windows(2)
             .any(|pair| pair.iter().all(|number| fails(*number, 10)));
         assert!(!run);
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_under_way_is_answered_before_the_end() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let instance = Backend::new(Manner {
+            name: "till".to_owned(),
+            slow: Duration::from_millis(100),
+            fail_percent: 0,
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (interrupt, interrupted) = tokio::sync::oneshot::channel::<()>();
+        let customer = async {
+            let mut idle = TcpStream::connect(address).await.unwrap();
+            let mut busy = TcpStream::connect(address).await.unwrap();
+            let order = b"POST / HTTP/1.1\r\nhost: till\r\ncontent-length: 0\r\n\r\n";
+            busy.write_all(order).await.unwrap();
+            while instance.counts.borrow().requests == 0 {
+                tokio::task::yield_now().await;
+            }
+            interrupt.send(()).unwrap();
+            let mut answer = String::new();
+            busy.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
+        };
+        let service = instance.serve_until(listener, async {
+            drop(interrupted.await);
+        });
+        tokio::task::LocalSet::new()
+            .run_until(async { tokio::join!(service, customer) })
+            .await;
     }
 
     #[test]

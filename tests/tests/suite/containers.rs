@@ -14,3 +14,4 @@ mod hardened;
 mod partition;
 mod project;
 mod serves;
+mod sizes;

@@ -6,9 +6,11 @@ use tokio::time::Instant;
 use super::account::{Account, Customers};
 use super::project::{Books, Container, PROXIES, Project};
 
-/// Requests of the customers' container that are watched after a fault, and
-/// again after its end: five seconds' worth.
+/// Requests of the customers' container that are watched after a fault: five
+/// seconds' worth.
 const WATCHED: u64 = 1500;
+/// And after its end.
+const WATCHED_AFTER: u64 = 600;
 /// Customers of a proxy in that container, each with one request at most.
 const CUSTOMERS_OF_A_PROXY: u64 = 20;
 
@@ -78,7 +80,7 @@ pub(super) async fn suffered(
     fault().await.unwrap();
     Books::after(WATCHED).await.unwrap();
     end().await.unwrap();
-    let books = Books::after(WATCHED).await.unwrap();
+    let books = Books::after(WATCHED_AFTER).await.unwrap();
     let account = customers.stop().await.unwrap();
     Cost {
         what,
@@ -96,6 +98,9 @@ async fn ordered(
     container: &Container,
     verbs: [&str; 2],
 ) -> Cost {
+    for cluster in ["catalogue", "cart", "checkout"] {
+        project.used(cluster).await.unwrap();
+    }
     let fault = async || container.order(verbs[0]).await;
     let end = async || container.order(verbs[1]).await;
     suffered(project, what, fault, end).await

@@ -2,7 +2,7 @@
 
 use super::engine::{docker, root};
 use super::faults::suffered;
-use super::project::{PROJECT, PROXIES, Project, json};
+use super::project::{FAR, PROJECT, PROXIES, Project, json, network};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs docker"]
@@ -10,11 +10,6 @@ async fn proxies_that_are_cut_off_serve_with_what_they_have() {
     let project = Project::up().await.unwrap();
     from_the_control_plane(&project).await;
     from_half_of_the_endpoints(&project).await;
-}
-
-/// A network of the project.
-fn network(name: &str) -> String {
-    format!("{PROJECT}_{name}")
 }
 
 /// Without control plane a proxy goes on, and learns later what it has missed.
@@ -57,7 +52,7 @@ async fn from_the_control_plane(project: &Project) {
 
 /// Without half of the endpoints it uses the other half.
 async fn from_half_of_the_endpoints(project: &Project) {
-    let far = network("far");
+    let far = network(FAR);
     let mark = format!("com.docker.compose.project={PROJECT}");
     docker(&["network", "create", "--label", &mark, &far])
         .await
@@ -70,7 +65,7 @@ async fn from_half_of_the_endpoints(project: &Project) {
             .await
             .unwrap();
         let near = near.address("shop").await.unwrap();
-        let other = other.address("far").await.unwrap();
+        let other = other.address(FAR).await.unwrap();
         let here = format!("dns: {{host: {service}, port: 8080, refresh: 1s}}");
         let there =
             format!("static: [{{address: \"{near}:8080\"}}, {{address: \"{other}:8080\"}}]");

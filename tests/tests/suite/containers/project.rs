@@ -1,5 +1,6 @@
 //! A running project of compose, and what can be done to its containers.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub(super) const PROJECT: &str = "evenkeel-suite";
 pub(super) const PROXIES: usize = 3;
 pub(super) const TRACES: u16 = 28686;
 pub(super) const PROMETHEUS: u16 = 28190;
+/// A network that compose does not know.
+pub(super) const FAR: &str = "far";
 const API: u16 = 28001;
 const CUSTOMERS: u16 = 28090;
 /// Room for two proxies more.
@@ -49,12 +52,6 @@ impl Container {
         Ok(())
     }
 
-    /// Asks it for a page from inside.
-    pub(super) async fn answers(&self, page: &str) -> anyhow::Result<()> {
-        docker(&["exec", &self.id, "evenkeel", "probe", "--quiet", page]).await?;
-        Ok(())
-    }
-
     /// The port of the host that leads to the proxy.
     pub(super) async fn port(&self) -> anyhow::Result<u16> {
         let port = docker(&["port", &self.id, "8080/tcp"]).await?;
@@ -64,7 +61,7 @@ impl Container {
 
     /// Its address in a network of the project.
     pub(super) async fn address(&self, network: &str) -> anyhow::Result<String> {
-        let network = format!("{PROJECT}_{network}");
+        let network = self::network(network);
         let field = format!("(index .NetworkSettings.Networks \"{network}\").IPAddress");
         inspect(&self.id, &field).await
     }
@@ -184,12 +181,44 @@ impl Project {
         })
         .await
     }
+
+    /// Waits until all proxies use all instances of a service, and no others.
+    pub(super) async fn used(&self, cluster: &str) -> anyhow::Result<()> {
+        let mut wanted = BTreeSet::new();
+        for container in self.containers("").await? {
+            if container.service.starts_with(&format!("{cluster}-")) {
+                wanted.insert(format!("{}:8080", container.address("shop").await?));
+            }
+        }
+        eventually(PATIENCE, || async {
+            let said = self.cli(&["endpoints", cluster, "-o", "json"]).await?;
+            let said: Value = serde_json::from_str(&said)?;
+            let mut proxies = 0;
+            for proxy in said["proxies"].as_array().into_iter().flatten() {
+                let endpoints = proxy["endpoints"].as_array().into_iter().flatten();
+                let healthy = endpoints.filter(|one| one["healthy"] == true);
+                let used: BTreeSet<_> = healthy
+                    .filter_map(|one| one["address"].as_str().map(str::to_owned))
+                    .collect();
+                anyhow::ensure!(used == wanted, "{used:?} are used of {wanted:?}");
+                proxies += 1;
+            }
+            anyhow::ensure!(proxies >= PROXIES, "{proxies} proxies: {said}");
+            Ok(())
+        })
+        .await
+    }
 }
 
 impl Drop for Project {
     fn drop(&mut self) {
         take_down();
     }
+}
+
+/// The full name of a network of the project.
+pub(super) fn network(name: &str) -> String {
+    format!("{PROJECT}_{name}")
 }
 
 /// Ends the project, whatever there is of it.
@@ -203,6 +232,10 @@ fn take_down() {
         .output();
     // What is left over then fails the next start.
     drop(ended);
+    let far = std::process::Command::new("docker")
+        .args(["network", "rm", &network(FAR)])
+        .output();
+    drop(far);
 }
 
 /// The ports of this project, apart from anybody's own.

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use super::engine::root;
 use super::hardened;
 use super::project::{Books, PATIENCE, PROMETHEUS, PROXIES, Project, TRACES, json};
+use super::sizes;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs docker"]
@@ -29,6 +30,7 @@ async fn compose_up_serves_is_observed_and_takes_changes() {
     let calm = Books::after(600).await.unwrap();
     assert_eq!(calm.lost(), before.lost(), "{calm:?}");
     assert_eq!(calm.count("/orders/lost"), 0, "{calm:?}");
+    sizes::check(&project).await.unwrap();
     ended(&project).await;
 }
 
