@@ -20,12 +20,12 @@ const TOUR: &str = "## Run it with docker compose";
 /// Each port of the document, and the one that the test uses instead, so that
 /// neither another test nor somebody's own project is in the way.
 const PORTS: [(&str, &str); 6] = [
-    ("8081", "38081"),
-    ("8082", "38082"),
-    ("8083", "38083"),
-    ("8090", "38090"),
-    ("16686", "38686"),
-    ("9090", "38190"),
+    ("8081", "27081"),
+    ("8082", "27082"),
+    ("8083", "27083"),
+    ("8090", "27090"),
+    ("16686", "27686"),
+    ("9090", "27190"),
 ];
 /// Columns of tables that are different each time.
 const COUNTED: [&str; 2] = ["REQUESTS", "LAG"];
@@ -153,11 +153,11 @@ impl Shell {
         let mut child = Command::new("bash")
             .current_dir(root())
             .env("COMPOSE_PROJECT_NAME", "evenkeel-tour")
-            .env("EVENKEEL_PROXY_PORTS", "38081-38083")
-            .env("EVENKEEL_API_PORT", "38001")
-            .env("EVENKEEL_CLIENT_PORT", "38090")
-            .env("EVENKEEL_TRACES_PORT", "38686")
-            .env("EVENKEEL_PROMETHEUS_PORT", "38190")
+            .env("EVENKEEL_PROXY_PORTS", "27081-27083")
+            .env("EVENKEEL_API_PORT", "27001")
+            .env("EVENKEEL_CLIENT_PORT", "27090")
+            .env("EVENKEEL_TRACES_PORT", "27686")
+            .env("EVENKEEL_PROMETHEUS_PORT", "27190")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
