@@ -18,6 +18,7 @@ mod release;
 mod secure;
 mod status;
 mod telemetry;
+mod tour;
 
 use evenkeel_tests::backend::{Backend, Mode};
 use evenkeel_tests::config;
