@@ -9,6 +9,9 @@
 //! see differently is not read at all, because one of the two would be fooled
 //! (request smuggling). What is written can be read in one way only.
 //!
+//! What a line and a field are is found out here and not by a library, because
+//! every line feed has to be looked at in any case: a bare one is refused.
+//!
 //! Knows nothing of sockets, of time, and of what a request is about: authority
 //! and target pass as they came.
 
@@ -79,3 +82,6 @@ impl From<Refused> for Malformed {
         Self(refused.reason)
     }
 }
+
+#[cfg(test)]
+mod tests;

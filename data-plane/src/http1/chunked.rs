@@ -213,7 +213,6 @@ impl Decoder {
     fn end_trailers(&mut self) -> Result<(), Malformed> {
         let mut text = std::mem::take(&mut self.lines);
         let mut fields = Fields::default();
-        head::check_bytes(&text)?;
         head::read_fields(&mut text, 0, self.limits.fields, &mut fields)?;
         fields.put_under(text);
         self.trailers = Some(fields);

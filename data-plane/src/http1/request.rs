@@ -1,10 +1,8 @@
 //! Reads the head of a request.
 
-use std::ops::Range;
-
 use memchr::memchr;
 
-use crate::http1::head::{self, is_token};
+use crate::http1::head::{self, Taken, is_token};
 use crate::http1::length;
 use crate::http1::{BodyLength, Limits, Refused};
 use crate::message::{Fields, Known, RequestHead, Span, Version};
@@ -49,8 +47,9 @@ pub fn read(
         return Ok(None);
     };
     *seen = 0;
-    let (fields, line) = head::take(buffer, start..end, limits, spare)?;
-    let (method, target, version) = read_line(&fields, line)?;
+    let read_line = |text: &[u8]| read_line(text, start);
+    let Taken { line, fields } = head::take(buffer, end, (limits, spare), read_line)?;
+    let (method, target, version) = line;
     let length = body_length(version, &fields)?;
     Ok(Some(Request {
         length,
@@ -70,34 +69,40 @@ fn first_line(buffer: &[u8]) -> Result<usize, Refused> {
             [b'\r', b'\n', ..] => return Err(Refused::bad("too many empty lines")),
             [] | [b'\r'] => return Ok(start),
             [first, ..] if is_token(*first) => return Ok(start),
+            [b'\n', ..] => return Err(head::BARE_LF),
+            [b'\r', ..] => return Err(head::BARE_CR),
             _ => return Err(Refused::bad("the method is no token")),
         }
     }
 }
 
-/// Method, target and version (RFC 9112, section 3), with one space between.
-fn read_line(fields: &Fields, line: Range<usize>) -> Result<(Span, Span, Version), Refused> {
-    let text = fields.text().get(..line.end).unwrap_or_default();
-    let rest = text.get(line.start..).unwrap_or_default();
-    let method_end = rest.iter().position(|byte| !is_token(*byte));
-    let method_end = line.start + method_end.unwrap_or(rest.len());
-    if text.get(method_end) != Some(&b' ') {
+/// Method, target and version.
+type Line = (Span, Span, Version);
+
+/// Reads the request line (RFC 9112, section 3), with one space between its parts.
+/// Returns where the next line begins as well.
+fn read_line(text: &[u8], start: usize) -> Result<(usize, Line), Refused> {
+    let line = text.get(start..).unwrap_or_default();
+    let method = line.iter().position(|byte| !is_token(*byte));
+    let method = method.unwrap_or(line.len());
+    let Some([b' ', rest @ ..]) = line.get(method..) else {
         return Err(Refused::bad("the method is no token"));
-    }
-    if method_end - line.start > METHOD_BYTES {
+    };
+    if method > METHOD_BYTES {
         return Err(Refused {
             status: 501,
             reason: "the method is too long",
         });
     }
-    let from = method_end + 1;
-    let rest = text.get(from..).unwrap_or_default();
-    let length = memchr(b' ', rest).ok_or(Refused::bad("a request line without a version"))?;
-    check_target(rest.get(..length).unwrap_or_default())?;
-    let version = read_version(rest.get(length + 1..).unwrap_or_default())?;
-    let method = Span::new(line.start, method_end).unwrap_or_default();
-    let target = Span::new(from, from + length).unwrap_or_default();
-    Ok((method, target, version))
+    let target = memchr(b' ', rest).unwrap_or(rest.len());
+    let from = start + method + 1;
+    let to = from + target;
+    check_target(rest.get(..target).unwrap_or_default())?;
+    let end = head::line_end(text, to)?;
+    let version = read_version(text.get(to..end).unwrap_or_default())?;
+    let method = Span::new(start, start + method).unwrap_or_default();
+    let target = Span::new(from, to).unwrap_or_default();
+    Ok((end + 2, (method, target, version)))
 }
 
 /// A target is not empty, and of visible ASCII. Of what cannot stand in a URI
@@ -118,9 +123,9 @@ fn check_target(target: &[u8]) -> Result<(), Refused> {
 /// (RFC 9110, section 2.5): there is none, so whoever sends it means no good.
 fn read_version(version: &[u8]) -> Result<Version, Refused> {
     match version {
-        b"HTTP/1.1" => Ok(Version::Http11),
-        b"HTTP/1.0" => Ok(Version::Http10),
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+        b" HTTP/1.1" => Ok(Version::Http11),
+        b" HTTP/1.0" => Ok(Version::Http10),
+        [b' ', b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
             Err(Refused {

@@ -1,13 +1,16 @@
 //! Reads the head of a response.
 
-use crate::http1::head;
+use crate::http1::head::{self, Taken};
 use crate::http1::length;
-use crate::http1::{BodyLength, Limits, Malformed};
+use crate::http1::{BodyLength, Limits, Malformed, Refused};
 use crate::message::name::Names;
 use crate::message::{Fields, Known, Method, ResponseHead, Version};
 
 /// How every response begins that can be read.
 const BEGINNING: &[u8] = b"HTTP/1.";
+
+/// The connection speaks another protocol from then on.
+const SWITCHING_PROTOCOLS: u16 = 101;
 
 /// A response as it came, without its body.
 #[derive(Debug)]
@@ -43,13 +46,14 @@ pub fn read(
         return Ok(None);
     };
     *seen = 0;
-    let (mut fields, line) = head::take(buffer, 0..end, limits, spare)?;
-    let (version, status) = read_line(fields.text().get(line).unwrap_or_default())?;
+    let Taken { line, mut fields } = head::take(buffer, end, (limits, spare), read_line)?;
+    let (version, status) = line;
     let framed = frame(version, &mut fields, (request, status))?;
-    let kept = framed.is_clear && length::is_kept_alive(version, &fields);
+    let ends_by_itself = framed.length != BodyLength::UntilClose;
+    let kept = framed.is_clear && ends_by_itself && status != SWITCHING_PROTOCOLS;
     Ok(Some(Response {
         length: framed.length,
-        keep_alive: kept && framed.length != BodyLength::UntilClose,
+        keep_alive: kept && length::is_kept_alive(version, &fields),
         head: ResponseHead {
             status,
             version,
@@ -58,26 +62,27 @@ pub fn read(
     }))
 }
 
-/// Version and status (RFC 9112, section 4). What the status is called says
-/// nothing, and may be missing.
-fn read_line(line: &[u8]) -> Result<(Version, u16), Malformed> {
+/// Reads the status line (RFC 9112, section 4): where the next line begins, version
+/// and status. What the status is called says nothing, and may be missing.
+fn read_line(text: &[u8]) -> Result<(usize, (Version, u16)), Refused> {
+    let end = head::line_end(text, 0)?;
+    let line = text.get(..end).unwrap_or_default();
     let (version, rest) = line.split_at_checked(8).unwrap_or_default();
     let version = match version {
         b"HTTP/1.1" => Version::Http11,
         b"HTTP/1.0" => Version::Http10,
-        _ => return Err(Malformed("a version that is not spoken")),
+        _ => return Err(Refused::bad("a version that is not spoken")),
     };
-    let [b' ', digits @ ..] = rest else {
-        return Err(Malformed("a status line without a status"));
-    };
-    match digits {
-        [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9']
-        | [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9', b' ', ..] => {
-            let digits = digits.iter().take(3);
+    match rest {
+        [b' ', first @ b'1'..=b'9', second, third]
+        | [b' ', first @ b'1'..=b'9', second, third, b' ', ..]
+            if second.is_ascii_digit() && third.is_ascii_digit() =>
+        {
+            let digits = [first, second, third].into_iter();
             let status = digits.fold(0, |all, digit| all * 10 + u16::from(digit - b'0'));
-            Ok((version, status))
+            Ok((end + 2, (version, status)))
         }
-        _ => Err(Malformed("a status that is no number of three digits")),
+        _ => Err(Refused::bad("a status that is no number of three digits")),
     }
 }
 
@@ -87,46 +92,40 @@ struct Framed {
     is_clear: bool,
 }
 
-/// How long the body is (RFC 9112, section 6.3).
+/// How long the body is (RFC 9112, section 6.3). Who says it in two ways may be
+/// misread by whoever reads after us, and may go on in a way that is not expected
+/// here: the length is taken away and the connection is not used again.
 fn frame(
     version: Version,
     fields: &mut Fields,
     (request, status): (Method, u16),
 ) -> Result<Framed, Malformed> {
-    let clear = |length| Framed {
-        length,
-        is_clear: true,
-    };
     let length = content_length(fields)?;
-    if status < 200 || status == 204 {
-        // It has no body, whatever it says; who says so all the same may send one.
-        let is_clear =
-            !fields.may_have(Names::of(&[Known::TransferEncoding])) && length.unwrap_or(0) == 0;
+    let coded = fields.has(Known::TransferEncoding);
+    let never_has_body = status < 200 || status == 204;
+    if coded || never_has_body {
         fields.remove_all(Names::of(&[Known::ContentLength]));
-        return Ok(Framed {
-            length: BodyLength::None,
-            is_clear,
-        });
     }
-    if request == Method::Head || status == 304 {
-        return Ok(clear(BodyLength::None));
-    }
-    if length::is_chunked(fields)? {
+    let is_clear = match (coded, length) {
+        (true, Some(_)) => false,
+        (true, None) => !never_has_body,
+        (false, length) => !never_has_body || length.unwrap_or(0) == 0,
+    };
+    let length = if never_has_body || status == 304 || request == Method::Head {
+        BodyLength::None
+    } else if length::is_chunked(fields)? {
         if version == Version::Http10 {
             return Err(Malformed("Transfer-Encoding in HTTP/1.0"));
         }
-        // The coding counts; who reads the length would cut the answer.
-        fields.remove_all(Names::of(&[Known::ContentLength]));
-        return Ok(Framed {
-            length: BodyLength::Chunked,
-            is_clear: length.is_none(),
-        });
-    }
-    Ok(clear(match length {
-        Some(0) => BodyLength::None,
-        Some(length) => BodyLength::Exactly(length),
-        None => BodyLength::UntilClose,
-    }))
+        BodyLength::Chunked
+    } else {
+        match length {
+            Some(0) => BodyLength::None,
+            Some(length) => BodyLength::Exactly(length),
+            None => BodyLength::UntilClose,
+        }
+    };
+    Ok(Framed { length, is_clear })
 }
 
 /// The length that all of its fields say. Several that say the same are made one.

@@ -104,11 +104,6 @@ impl Fields {
         self.text = text;
     }
 
-    /// All that was read and added.
-    pub(crate) fn text(&self) -> &[u8] {
-        &self.text
-    }
-
     /// How many there are.
     pub fn len(&self) -> usize {
         self.entries.len()
