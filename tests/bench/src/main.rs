@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 mod backend;
 mod certificates;
+mod chart;
 mod clock;
 mod drive;
 mod instructions;
@@ -20,6 +21,8 @@ mod message;
 mod output;
 mod peer;
 mod process;
+mod report;
+mod run;
 mod setting;
 mod statistics;
 mod table;
@@ -36,6 +39,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measures processor time, latency, memory and system calls, of all proxies.
+    Run(run::RunArgs),
     /// Counts instructions for each request, which noise does not change.
     Instructions(instructions::InstructionsArgs),
     /// Serves small answers at little cost; the other commands start it.
@@ -49,6 +54,7 @@ enum Command {
 fn main() -> ExitCode {
     process::limits::raise();
     let done = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
         Command::Instructions(args) => instructions::run(&args),
         Command::Backend(args) => backend::run(&args),
         Command::Load(args) => load::run(&args),

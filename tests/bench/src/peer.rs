@@ -49,16 +49,6 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    /// All of them.
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Evenkeel,
-        Self::EvenkeelRecords,
-        Self::Envoy,
-        Self::Haproxy,
-        Self::Nginx,
-        Self::Pingora,
-    ];
-
     /// Its name on the command line and in files.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -69,11 +59,6 @@ impl Peer {
             Self::Nginx => "nginx",
             Self::Pingora => "pingora",
         }
-    }
-
-    /// Whether it is one of ours.
-    pub(crate) fn is_ours(self) -> bool {
-        matches!(self, Self::Evenkeel | Self::EvenkeelRecords)
     }
 }
 

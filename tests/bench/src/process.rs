@@ -16,6 +16,7 @@ use crate::clock;
 pub(crate) mod limits;
 pub(crate) mod ports;
 pub(crate) mod tree;
+pub(crate) mod usage;
 
 /// Time to end after a polite request.
 const POLITE: Duration = Duration::from_secs(3);
