@@ -248,10 +248,14 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<()> {
     tell(&serde_json::to_string(&report)?)
 }
 
-fn secured(args: &LoadArgs) -> anyhow::Result<Option<Arc<ClientConfig>>> {
-    let authority = args.authority.as_deref();
-    let config = authority.map(|authority| tls::client(authority, args.handshakes));
-    Ok(config.transpose()?.map(Arc::new))
+/// TLS of each connection. Each remembers its own sessions, so that a connection
+/// resumes that of the one before it.
+fn secured(args: &LoadArgs) -> anyhow::Result<Vec<Arc<ClientConfig>>> {
+    let Some(authority) = &args.authority else {
+        return Ok(Vec::new());
+    };
+    let each = (0..args.connections).map(|_| tls::client(authority, args.handshakes));
+    each.map(|config| Ok(Arc::new(config?))).collect()
 }
 
 fn tell(line: &str) -> anyhow::Result<()> {

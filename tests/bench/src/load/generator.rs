@@ -37,7 +37,8 @@ const PATIENCE: u64 = 1_000;
 pub(super) struct Target {
     pub(super) address: SocketAddr,
     pub(super) request: Vec<u8>,
-    pub(super) tls: Option<Arc<ClientConfig>>,
+    /// TLS of each connection; empty if there is none.
+    pub(super) tls: Vec<Arc<ClientConfig>>,
     /// Whether a connection is used again.
     pub(super) keeps: bool,
 }
@@ -244,7 +245,7 @@ impl Generator {
 
     fn connect(&self, lane: usize) -> anyhow::Result<Connection> {
         let target = &self.target;
-        let mut connection = Connection::open(target.address, target.tls.as_ref())?;
+        let mut connection = Connection::open(target.address, target.tls.get(lane))?;
         let both = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();
         registry.register(&mut connection.stream, Token(lane), both)?;

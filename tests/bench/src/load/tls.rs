@@ -13,8 +13,8 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::Handshakes;
 
-/// Sessions that are remembered.
-const SESSIONS: usize = 256;
+/// Sessions that a connection remembers.
+const SESSIONS: usize = 8;
 
 pub(super) fn client(authority: &Path, handshakes: Handshakes) -> anyhow::Result<ClientConfig> {
     let mut provider = aws_lc_rs::default_provider();
