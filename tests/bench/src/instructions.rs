@@ -4,10 +4,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args;
 
+use crate::clock;
 use crate::drive::{Amount, Driver};
 use crate::output;
 use crate::peer::{Peer, Programs, Running, Tool};
@@ -24,6 +26,9 @@ use stored::Stored;
 
 /// Requests before it counts.
 const WARM: u64 = 500;
+
+/// Time for what a proxy does after its start, such as saving its configuration.
+const REST: Duration = Duration::from_secs(2);
 
 /// Connections of our own load generator.
 const CONNECTIONS: usize = 8;
@@ -109,6 +114,7 @@ pub(crate) fn run(args: &InstructionsArgs) -> anyhow::Result<()> {
 fn count(args: &InstructionsArgs, peer: Peer, workload: Workload) -> anyhow::Result<Profile> {
     let mut setting = Setting::new(&args.programs, Placement::Anywhere)?;
     let running = setting.start(peer, Tool::Callgrind)?;
+    clock::pause(REST);
     let mut driver = workload.driver(&running.doors, &setting.certificates);
     if let Driver::Own(load) = &mut driver {
         load.connections = load.connections.min(CONNECTIONS);
