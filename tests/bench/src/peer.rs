@@ -73,11 +73,7 @@ pub(crate) struct Programs {
     )]
     pub(crate) evenkeel: PathBuf,
     /// The program `envoy`.
-    #[arg(
-        long,
-        value_name = "PATH",
-        default_value = "target/bench/python/lib/envoy"
-    )]
+    #[arg(long, value_name = "PATH", default_value = "target/bench/envoy")]
     pub(crate) envoy: PathBuf,
     /// The program `haproxy`.
     #[arg(long, value_name = "PATH", default_value = "haproxy")]

@@ -21,6 +21,11 @@ pub(crate) mod usage;
 /// Time to end after a polite request.
 const POLITE: Duration = Duration::from_secs(3);
 
+/// Where Linux schedules sessions first and processes within them (autogroup),
+/// `nice` has no effect on other sessions: the session of its own must go first.
+const GO_FIRST: &str =
+    "{ echo -15 > /proc/self/autogroup; } 2>/dev/null || true; exec \"$0\" \"$@\"";
+
 /// Where a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Placement {
@@ -42,6 +47,7 @@ impl Placement {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]);
         if let Self::Core(core) = self {
+            command.args(["setsid", "sh", "-c", GO_FIRST]);
             command.args(["taskset", "-c"]).arg(core.to_string());
             // Without the permission, `nice` says so and goes on.
             command.args(["nice", "-n", "-15"]);
