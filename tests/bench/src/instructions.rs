@@ -55,9 +55,10 @@ pub(crate) struct InstructionsArgs {
     /// Proxies.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "evenkeel")]
     proxy: Vec<Peer>,
-    /// Requests that are counted.
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    requests: u64,
+    /// Requests that are counted; 2,000 if not given, and 200 of those that bring a
+    /// handshake each.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    requests: Option<u64>,
     /// Show the functions that need most, so many of them.
     #[arg(long, value_name = "COUNT", num_args = 0..=1, default_missing_value = "30")]
     profile: Option<usize>,
@@ -78,6 +79,15 @@ pub(crate) struct InstructionsArgs {
     programs: Programs,
 }
 
+impl InstructionsArgs {
+    fn requests(&self, workload: Workload) -> u64 {
+        self.requests.unwrap_or(match workload {
+            Workload::TlsFull | Workload::TlsResumed => 200,
+            _ => 2_000,
+        })
+    }
+}
+
 /// Counts, prints, and compares.
 ///
 /// # Errors
@@ -87,25 +97,28 @@ pub(crate) fn run(args: &InstructionsArgs) -> anyhow::Result<()> {
     let mut worse = Vec::new();
     for peer in &args.proxy {
         for workload in &args.workload {
+            let counted = args.requests(*workload);
             let profile = count(args, *peer, *workload)?;
-            let each = profile.total / float(usize::try_from(args.requests)?);
+            let requests = float(usize::try_from(counted)?);
+            let (each, all) = (profile.busiest / requests, profile.total / requests);
             let (name, traffic) = (peer.name(), workload.name());
             let before = stored.get(*workload, *peer);
             output::line(&format!(
-                "{traffic:<16} {name:<18} {each:>9.0} instructions per request{}",
+                "{traffic:<16} {name:<18} {each:>9.0} instructions per request, \
+                 all threads {all:.0}{}",
                 before
                     .map(|before| stored::compared(each, before))
                     .unwrap_or_default()
             ))?;
             if let Some(functions) = args.profile {
-                output::line(&profile.table(functions, args.requests))?;
+                output::line(&profile.table(functions, counted))?;
             }
             worse.extend(stored::fault(traffic, name, each, before));
             stored.set(*workload, *peer, each);
+            if args.store {
+                stored.write(&args.file)?;
+            }
         }
-    }
-    if args.store {
-        stored.write(&args.file)?;
     }
     ensure!(!args.check || worse.is_empty(), "{}", worse.join("\n"));
     Ok(())
@@ -120,25 +133,29 @@ fn count(args: &InstructionsArgs, peer: Peer, workload: Workload) -> anyhow::Res
         load.connections = load.connections.min(CONNECTIONS);
         load.warm = load.warm.max(WARM);
     }
-    let amount = Amount::Requests(args.requests);
+    let requests = args.requests(workload);
+    let amount = Amount::Requests(requests);
     let ready = driver.start(amount, Placement::Anywhere, setting.directory.path())?;
-    tell(&running, "instrumentation on")?;
-    let report = ready.go()?;
-    tell(&running, "dump")?;
-    ensure!(
-        report.requests == args.requests && report.errors == 0,
-        "{} of {} requests were answered",
-        report.requests,
-        args.requests
-    );
     let directory = setting.directory.path().join(peer.name());
-    Profile::read(&dump(&directory, running.pid())?)
+    tell(&running, &directory, "instrumentation on")?;
+    let report = ready.go()?;
+    tell(&running, &directory, "dump")?;
+    ensure!(
+        report.requests == requests && report.errors == 0,
+        "{} of {requests} requests were answered",
+        report.requests
+    );
+    Profile::read(&dumps(&directory, running.pid())?)
 }
 
 /// Commands callgrind through valgrind's own channel.
-fn tell(running: &Running, command: &str) -> anyhow::Result<()> {
+fn tell(running: &Running, directory: &Path, command: &str) -> anyhow::Result<()> {
     let output = Command::new("vgdb")
         .arg(format!("--pid={}", running.pid()))
+        .arg(format!(
+            "--vgdb-prefix={}",
+            directory.join("vgdb").display()
+        ))
         .args(command.split(' '))
         .output()
         .context("vgdb (of the package valgrind)")?;
@@ -147,8 +164,16 @@ fn tell(running: &Running, command: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first dump of the process.
-fn dump(directory: &Path, pid: u32) -> anyhow::Result<String> {
-    let path = directory.join(format!("callgrind.out.{pid}.1"));
-    std::fs::read_to_string(&path).with_context(|| path.display().to_string())
+/// The first dump of each thread of the process.
+fn dumps(directory: &Path, pid: u32) -> anyhow::Result<Vec<String>> {
+    let start = format!("callgrind.out.{pid}.1-");
+    let mut dumps = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&start) {
+            dumps.push(std::fs::read_to_string(entry.path())?);
+        }
+    }
+    ensure!(!dumps.is_empty(), "callgrind has written nothing");
+    Ok(dumps)
 }

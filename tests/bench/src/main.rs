@@ -24,6 +24,7 @@ mod process;
 mod report;
 mod run;
 mod setting;
+mod show;
 mod statistics;
 mod table;
 mod template;
@@ -41,6 +42,8 @@ struct Cli {
 enum Command {
     /// Measures processor time, latency, memory and system calls, of all proxies.
     Run(run::RunArgs),
+    /// Shows results that were written to a file, and draws them.
+    Show(show::ShowArgs),
     /// Counts instructions for each request, which noise does not change.
     Instructions(instructions::InstructionsArgs),
     /// Serves small answers at little cost; the other commands start it.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     process::limits::raise();
     let done = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
+        Command::Show(args) => show::run(&args),
         Command::Instructions(args) => instructions::run(&args),
         Command::Backend(args) => backend::run(&args),
         Command::Load(args) => load::run(&args),

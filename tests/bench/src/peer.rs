@@ -219,7 +219,16 @@ impl Stage<'_> {
                 let mut command = crate::process::Placement::Anywhere.command("valgrind");
                 command
                     .env("GLIBC_TUNABLES", NO_STRINGS)
-                    .args(["--tool=callgrind", "--instr-atstart=no", "-q"])
+                    .args([
+                        "--tool=callgrind",
+                        "--instr-atstart=no",
+                        "--separate-threads=yes",
+                        "-q",
+                    ])
+                    .arg(format!(
+                        "--vgdb-prefix={}",
+                        self.directory.join("vgdb").display()
+                    ))
                     .arg(program);
                 command
             }

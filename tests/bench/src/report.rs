@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::peer::Peer;
 use crate::statistics::float;
@@ -15,7 +15,7 @@ mod machine;
 pub(crate) use machine::Machine;
 
 /// Everything that one run has measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) machine: Machine,
     pub(crate) cpu: Vec<cpu::Comparison>,
@@ -25,7 +25,7 @@ pub(crate) struct Results {
 }
 
 /// Memory of one proxy in KiB (PSS).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Footprint {
     pub(crate) peer: Peer,
     /// Without connections.
@@ -37,7 +37,7 @@ pub(crate) struct Footprint {
 }
 
 /// System calls of one proxy for each request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Calls {
     pub(crate) peer: Peer,
     pub(crate) receive: f64,

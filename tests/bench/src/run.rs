@@ -19,7 +19,7 @@ mod rounds;
 mod syscalls;
 
 /// Share of the proxy's processor that others may use before a sample is dropped.
-const FOREIGN: f64 = 0.15;
+pub(crate) const FOREIGN: f64 = 0.15;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

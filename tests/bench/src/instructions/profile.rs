@@ -14,43 +14,33 @@ use crate::statistics::float;
 pub(super) struct Profile {
     /// All of them.
     pub(super) total: f64,
+    /// Those of the thread that has most.
+    pub(super) busiest: f64,
     /// By function, the largest first.
     functions: Vec<(String, u64)>,
 }
 
 impl Profile {
-    /// Reads a dump.
-    pub(super) fn read(text: &str) -> anyhow::Result<Self> {
-        let mut names: HashMap<&str, &str> = HashMap::new();
+    /// Reads the dumps of all threads.
+    pub(super) fn read(dumps: &[String]) -> anyhow::Result<Self> {
         let mut costs: HashMap<&str, u64> = HashMap::new();
-        let mut current = "";
-        let mut skip = false;
-        for line in text.lines() {
-            if let Some(name) = line.strip_prefix("fn=") {
-                current = known(name, &mut names);
-            } else if let Some(name) = line.strip_prefix("cfn=") {
-                known(name, &mut names);
-            } else if line.starts_with("calls=") {
-                // The next line is the inclusive cost of the call.
-                skip = true;
-            } else if line.starts_with(|sign: char| "+-*0123456789".contains(sign)) {
-                let cost = line.split(' ').nth(1);
-                if !std::mem::take(&mut skip)
-                    && let Some(cost) = cost
-                {
-                    *costs.entry(current).or_default() += cost.parse::<u64>().context("cost")?;
-                }
-            }
+        let mut busiest = 0;
+        for text in dumps {
+            let before: u64 = costs.values().sum();
+            add(text, &mut costs)?;
+            let after: u64 = costs.values().sum();
+            busiest = busiest.max(after - before);
         }
         ensure!(!costs.is_empty(), "callgrind has counted nothing");
         let mut functions: Vec<(String, u64)> = costs
             .into_iter()
-            .map(|(id, cost)| (names.get(id).unwrap_or(&id).to_string(), cost))
+            .map(|(name, cost)| (name.to_owned(), cost))
             .collect();
         functions.sort_by(|(name, cost), (other, more)| more.cmp(cost).then(name.cmp(other)));
         let total: u64 = functions.iter().map(|(_, cost)| cost).sum();
         Ok(Self {
             total: float(usize::try_from(total)?),
+            busiest: float(usize::try_from(busiest)?),
             functions,
         })
     }
@@ -68,13 +58,39 @@ impl Profile {
     }
 }
 
-/// The id of a name such as `(12) main`, which is told once and then left out.
+/// Adds the self cost of each function in one dump.
+fn add<'a>(text: &'a str, costs: &mut HashMap<&'a str, u64>) -> anyhow::Result<()> {
+    let mut names: HashMap<&str, &str> = HashMap::new();
+    let mut current = "";
+    let mut skip = false;
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("fn=") {
+            current = known(name, &mut names);
+        } else if let Some(name) = line.strip_prefix("cfn=") {
+            known(name, &mut names);
+        } else if line.starts_with("calls=") {
+            // The next line is the inclusive cost of the call.
+            skip = true;
+        } else if line.starts_with(|sign: char| "+-*0123456789".contains(sign)) {
+            let cost = line.split(' ').nth(1);
+            if !std::mem::take(&mut skip)
+                && let Some(cost) = cost
+            {
+                *costs.entry(current).or_default() += cost.parse::<u64>().context("cost")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The name behind an id such as `(12) main`, which is told once, and after that only
+/// the id.
 fn known<'a>(text: &'a str, names: &mut HashMap<&'a str, &'a str>) -> &'a str {
     let (id, name) = text.split_once(' ').unwrap_or((text, ""));
     if !name.is_empty() {
         names.insert(id, name);
     }
-    id
+    names.get(id).copied().unwrap_or(id)
 }
 
 #[cfg(test)]
@@ -85,11 +101,13 @@ mod tests {
     fn self_cost_is_summed_by_function() {
         let dump = "version: 1\nevents: Ir\nfl=(1) a.rs\nfn=(1) main\n16 400\n+1 100\n\
             cfn=(2) parse\ncalls=3 50\n16 900\nfn=(2)\n51 600\n* 50\ntotals: 1150\n";
-        let profile = Profile::read(dump).unwrap();
-        assert!((profile.total - 1150.0).abs() < 1e-9);
-        let expected = [("parse".to_owned(), 650), ("main".to_owned(), 500)];
+        let other = "events: Ir\nfn=(7) parse\n3 100\n";
+        let profile = Profile::read(&[dump.to_owned(), other.to_owned()]).unwrap();
+        assert!((profile.total - 1250.0).abs() < 1e-9);
+        assert!((profile.busiest - 1150.0).abs() < 1e-9);
+        let expected = [("parse".to_owned(), 750), ("main".to_owned(), 500)];
         assert_eq!(profile.functions, expected);
-        assert_eq!(profile.table(1, 10), "     65.0  56.5 %  parse\n");
-        assert!(Profile::read("events: Ir\n").is_err());
+        assert_eq!(profile.table(1, 10), "     75.0  60.0 %  parse\n");
+        assert!(Profile::read(&["events: Ir\n".to_owned()]).is_err());
     }
 }

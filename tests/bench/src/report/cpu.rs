@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::peer::Peer;
 use crate::statistics::quantile;
 use crate::workload::Workload;
 
 /// What one turn has shown.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Turn {
     /// Processor time for each request, in microseconds.
     pub(crate) cpu: f64,
@@ -32,14 +32,14 @@ pub(crate) struct Turn {
 }
 
 /// All turns of one proxy.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) peer: Peer,
     pub(crate) turns: Vec<Turn>,
 }
 
 /// Half of the values lie between the quarters.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spread {
     pub(crate) low: f64,
     pub(crate) median: f64,
@@ -49,7 +49,7 @@ pub(crate) struct Spread {
 }
 
 /// One proxy in a comparison.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) peer: Peer,
     /// Processor time for each request, in microseconds.
@@ -68,12 +68,12 @@ pub(crate) struct Summary {
 }
 
 /// All proxies with one kind of traffic.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Comparison {
     pub(crate) workload: Workload,
     pub(crate) summary: Vec<Summary>,
     /// Everything that was measured.
-    rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
 }
 
 impl Comparison {

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cpu::{Spread, Turn, shown};
 use crate::peer::Peer;
 
 /// All proxies at one rate.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Latency {
     /// Requests a second.
     pub(crate) rate: f64,
@@ -16,7 +16,7 @@ pub(crate) struct Latency {
 }
 
 /// One proxy; times in microseconds, over its turns.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Delays {
     pub(crate) peer: Peer,
     p50: Option<Spread>,

@@ -6,13 +6,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::peer::{Peer, Programs};
 use crate::process::limits;
 
 /// Facts that belong to every result.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     processor: String,
     processors: usize,
@@ -21,7 +21,7 @@ pub(crate) struct Machine {
     files: u64,
     /// Whether our own processes go before others.
     favoured: bool,
-    versions: BTreeMap<&'static str, String>,
+    versions: BTreeMap<String, String>,
 }
 
 impl Machine {
@@ -33,7 +33,7 @@ impl Machine {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let mut versions = BTreeMap::new();
         for peer in peers {
-            versions.insert(peer.name(), version(*peer, &programs.of(*peer)?));
+            versions.insert(peer.name().to_owned(), version(*peer, &programs.of(*peer)?));
         }
         Ok(Self {
             processor: field(&info, "model name"),
