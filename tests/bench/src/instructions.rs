@@ -13,7 +13,7 @@ use crate::clock;
 use crate::drive::{Amount, Driver};
 use crate::output;
 use crate::peer::{Peer, Programs, Running, Tool};
-use crate::process::Placement;
+use crate::process::{Placement, Placements};
 use crate::setting::Setting;
 use crate::statistics::float;
 use crate::workload::Workload;
@@ -125,7 +125,7 @@ pub(crate) fn run(args: &InstructionsArgs) -> anyhow::Result<()> {
 }
 
 fn count(args: &InstructionsArgs, peer: Peer, workload: Workload) -> anyhow::Result<Profile> {
-    let mut setting = Setting::new(&args.programs, Placement::Anywhere)?;
+    let mut setting = Setting::new(&args.programs, Placements::ANYWHERE)?;
     let running = setting.start(peer, Tool::Callgrind)?;
     clock::pause(REST);
     let mut driver = workload.driver(&running.doors, &setting.certificates);

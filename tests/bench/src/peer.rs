@@ -16,7 +16,7 @@ use crate::backend;
 use crate::certificates::Certificates;
 use crate::clock;
 use crate::process::ports::Ports;
-use crate::process::{PROXY, Process};
+use crate::process::{Placement, Placements, Process};
 use crate::template::Values;
 
 mod evenkeel;
@@ -133,6 +133,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) programs: &'a Programs,
     /// What it runs under.
     pub(crate) tool: Tool,
+    /// Where it runs, and its helpers.
+    pub(crate) placements: Placements,
 }
 
 /// Where a proxy listens.
@@ -214,9 +216,9 @@ impl Stage<'_> {
     /// A command that runs a proxy here.
     fn command(&self, program: &Path) -> Command {
         match self.tool {
-            Tool::None => PROXY.command(program),
+            Tool::None => self.placements.proxy.command(program),
             Tool::Callgrind => {
-                let mut command = crate::process::Placement::Anywhere.command("valgrind");
+                let mut command = Placement::Anywhere.command("valgrind");
                 command
                     .env("GLIBC_TUNABLES", NO_STRINGS)
                     .args([

@@ -31,26 +31,52 @@ const GO_FIRST: &str =
 pub(crate) enum Placement {
     /// Wherever the system puts it: for counts that time has no part in.
     Anywhere,
-    /// On this processor only, before others if that is permitted.
-    Core(usize),
+    /// On this processor only.
+    Core {
+        /// Which.
+        core: usize,
+        /// Whether it goes before others, if that is permitted.
+        first: bool,
+    },
 }
 
-/// The processor of the proxy that is measured.
-pub(crate) const PROXY: Placement = Placement::Core(0);
+/// Where the processes of one measurement run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placements {
+    /// The proxy that is measured.
+    pub(crate) proxy: Placement,
+    /// Everything else.
+    pub(crate) harness: Placement,
+}
 
-/// The processor of everything else.
-pub(crate) const HARNESS: Placement = Placement::Core(1);
+impl Placements {
+    /// For counts that time has no part in.
+    pub(crate) const ANYWHERE: Self = Self {
+        proxy: Placement::Anywhere,
+        harness: Placement::Anywhere,
+    };
+
+    /// The proxy on processor 0, everything else on processor 1.
+    pub(crate) fn pinned(first: bool) -> Self {
+        Self {
+            proxy: Placement::Core { core: 0, first },
+            harness: Placement::Core { core: 1, first },
+        }
+    }
+}
 
 impl Placement {
     /// A command that runs `program` here, and that ends with this process.
     pub(crate) fn command(self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]);
-        if let Self::Core(core) = self {
-            command.args(["setsid", "sh", "-c", GO_FIRST]);
+        command.args(["--pdeathsig", "TERM"]);
+        if let Self::Core { core, first } = self {
+            if first {
+                command.args(["setsid", "sh", "-c", GO_FIRST]);
+                // Without the permission, `nice` says so and goes on.
+                command.args(["nice", "-n", "-15"]);
+            }
             command.args(["taskset", "-c"]).arg(core.to_string());
-            // Without the permission, `nice` says so and goes on.
-            command.args(["nice", "-n", "-15"]);
         }
         command.arg(program);
         command

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::chart;
 use crate::output;
 use crate::peer::{Peer, Programs, Running, Tool};
-use crate::process::HARNESS;
+use crate::process::Placements;
 use crate::report::{Machine, Results};
 use crate::setting::Setting;
 use crate::workload::Workload;
@@ -66,6 +66,10 @@ pub(crate) struct RunArgs {
     /// not count.
     #[arg(long, default_value_t = FOREIGN)]
     foreign: f64,
+    /// Do not go before other processes: they are slowed down less, and the figures
+    /// are noisier.
+    #[arg(long)]
+    normal_priority: bool,
     /// Requests a second for the latency; 30 % of what the slowest proxy can do if not
     /// given.
     #[arg(long)]
@@ -109,9 +113,10 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         args.seconds
     );
     let peers = args.peers();
-    let mut results = Results::new(Machine::look(&args.programs, &peers)?);
+    let first = !args.normal_priority;
+    let mut results = Results::new(Machine::look(&args.programs, &peers, first)?);
     output::line(&results.machine.to_string())?;
-    let mut setting = Setting::new(&args.programs, HARNESS)?;
+    let mut setting = Setting::new(&args.programs, Placements::pinned(first))?;
     if args.measures(Measure::Cpu) || args.measures(Measure::Latency) {
         let mut running = start(&mut setting, &peers)?;
         if args.measures(Measure::Cpu) {

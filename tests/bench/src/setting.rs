@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use crate::backend::Backend;
 use crate::certificates::Certificates;
 use crate::peer::{Peer, Programs, Running, Stage, Tool};
-use crate::process::Placement;
+use crate::process::Placements;
 use crate::process::ports::Ports;
 
 /// A place to measure in.
@@ -20,6 +20,8 @@ pub(crate) struct Setting {
     pub(crate) certificates: Certificates,
     /// Where the programs are.
     pub(crate) programs: Programs,
+    /// Where processes run.
+    pub(crate) placements: Placements,
     ports: Ports,
 }
 
@@ -28,15 +30,16 @@ impl Setting {
     ///
     /// # Errors
     /// If it does not start.
-    pub(crate) fn new(programs: &Programs, backend: Placement) -> anyhow::Result<Self> {
+    pub(crate) fn new(programs: &Programs, placements: Placements) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("evenkeel-bench-")
             .tempdir()?;
         Ok(Self {
-            backend: Backend::start(backend, directory.path())?,
+            backend: Backend::start(placements.harness, directory.path())?,
             certificates: Certificates::make(directory.path())?,
             directory,
             programs: programs.clone(),
+            placements,
             ports: Ports::default(),
         })
     }
@@ -52,6 +55,7 @@ impl Setting {
             certificates: &self.certificates,
             programs: &self.programs,
             tool,
+            placements: self.placements,
         };
         Running::start(peer, &stage, &mut self.ports)
     }

@@ -11,8 +11,8 @@ use anyhow::{Context, ensure};
 
 use super::{Doors, Peer, Running, Stage};
 use crate::clock;
+use crate::process::Process;
 use crate::process::ports::Ports;
-use crate::process::{HARNESS, Process};
 
 const CONFIGURATION: &str = include_str!("../../peers/evenkeel.yaml");
 
@@ -29,7 +29,7 @@ pub(super) fn start(peer: Peer, stage: &Stage<'_>, ports: &mut Ports) -> anyhow:
     // One listener speaks both versions.
     doors.http2 = doors.http;
     let (xds, api) = (ports.take()?, ports.take()?);
-    let mut control_plane = HARNESS.command(&program);
+    let mut control_plane = stage.placements.harness.command(&program);
     control_plane.arg("control-plane").args([
         format!("--data-dir={}", stage.directory.join("data").display()),
         format!("--xds-listen={xds}"),

@@ -29,7 +29,7 @@ impl Machine {
     ///
     /// # Errors
     /// If a program is not there.
-    pub(crate) fn look(programs: &Programs, peers: &[Peer]) -> anyhow::Result<Self> {
+    pub(crate) fn look(programs: &Programs, peers: &[Peer], first: bool) -> anyhow::Result<Self> {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let mut versions = BTreeMap::new();
         for peer in peers {
@@ -43,7 +43,7 @@ impl Machine {
                 .trim()
                 .to_owned(),
             files: limits::files(),
-            favoured: is_favoured(),
+            favoured: first && is_favoured(),
             versions,
         })
     }

@@ -9,7 +9,6 @@ use crate::clock;
 use crate::load::{Load, LoadArgs};
 use crate::output;
 use crate::peer::{Peer, Tool};
-use crate::process::HARNESS;
 use crate::process::usage;
 use crate::report::Footprint;
 use crate::setting::Setting;
@@ -47,7 +46,7 @@ fn with(peer: Peer, connections: usize, setting: &mut Setting) -> anyhow::Result
         hold: true,
         ..LoadArgs::new(running.doors.http)
     };
-    let mut load = Load::start(&load, HARNESS, setting.directory.path())?;
+    let mut load = Load::start(&load, setting.placements.harness, setting.directory.path())?;
     let what = || format!("{connections} connections to {}", peer.name());
     load.go().with_context(what)?;
     clock::pause(REST);

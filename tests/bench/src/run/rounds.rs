@@ -9,7 +9,6 @@ use super::RunArgs;
 use crate::drive::{Amount, Driver};
 use crate::output;
 use crate::peer::{Peer, Running};
-use crate::process::HARNESS;
 use crate::process::usage::{Usage, Used};
 use crate::report::cpu::{Comparison, Row, Turn};
 use crate::setting::Setting;
@@ -61,7 +60,7 @@ pub(super) fn turn(
     setting: &Setting,
 ) -> anyhow::Result<Turn> {
     let amount = Amount::Seconds(seconds);
-    let ready = driver.start(amount, HARNESS, setting.directory.path())?;
+    let ready = driver.start(amount, setting.placements.harness, setting.directory.path())?;
     let (core, other_core) = CORES;
     let before = Usage::of(running.pid(), core, other_core)?;
     let report = ready.go()?;

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::drive::Amount;
 use crate::output;
 use crate::peer::{Peer, Running, Tool};
-use crate::process::{HARNESS, Placement, Process, tree};
+use crate::process::{Placement, Process, tree};
 use crate::report::Calls;
 use crate::setting::Setting;
 use crate::statistics::float;
@@ -33,7 +33,7 @@ pub(super) fn compare(peers: &[Peer], setting: &mut Setting) -> anyhow::Result<V
         let directory = setting.directory.path().join(peer.name());
         let ready = driver.start(
             Amount::Requests(REQUESTS),
-            HARNESS,
+            setting.placements.harness,
             setting.directory.path(),
         )?;
         let counts = directory.join("strace.txt");
