@@ -31,3 +31,7 @@ push FILE:
 # Rewrites generated documentation.
 bless:
     EVENKEEL_BLESS=1 cargo test -p evenkeel-shared
+
+# The benchmark: `just bench instructions --check`, for example.
+bench *ARGS:
+    cargo run --release -p evenkeel-bench -- {{ARGS}}

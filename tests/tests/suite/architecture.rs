@@ -2,11 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-/// Source files of the four libraries and the binary.
+/// Source files of the libraries and the binaries.
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut found = Vec::new();
-    for package in ["shared", "control-plane", "data-plane", "cli"] {
+    for package in [
+        "shared",
+        "control-plane",
+        "data-plane",
+        "cli",
+        "tests/bench",
+    ] {
         let mut folders: Vec<PathBuf> = vec![root.join(package).join("src")];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
