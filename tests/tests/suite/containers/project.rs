@@ -48,7 +48,12 @@ pub(super) struct Container {
 impl Container {
     /// A verb of `docker` for it, such as `kill`.
     pub(super) async fn order(&self, verb: &str) -> anyhow::Result<()> {
-        docker(&[verb, &self.id]).await?;
+        if verb == "pause" {
+            // On a busy machine runc gives up to freeze what it may freeze later.
+            eventually(PATIENCE, || async { docker(&[verb, &self.id]).await }).await?;
+        } else {
+            docker(&[verb, &self.id]).await?;
+        }
         Ok(())
     }
 
