@@ -216,6 +216,7 @@ impl Common {
         let current = Arc::clone(&self.current);
         let mut shared = WorkerShared::new(self.workers, current, self.clock, triggers, sink);
         shared.settings.drain = args.drain_times();
+        shared.settings.http1_codec = args.http1_codec;
         Arc::new(shared)
     }
 

@@ -12,6 +12,7 @@ use tonic::transport::Uri;
 
 use crate::admin::guard::read_token;
 use crate::drain::DrainTimes;
+use crate::worker::Http1Codec;
 use crate::xds::connect::{Dialer, is_loopback};
 
 /// Where the kernel says what the machine is called.
@@ -143,6 +144,17 @@ pub struct ProxyArgs {
         value_delimiter = ','
     )]
     pub dns_server: Vec<SocketAddr>,
+
+    /// Who reads and writes HTTP/1.1, with clients and endpoints: this proxy itself,
+    /// or the hyper library as in earlier releases. The next release has no choice.
+    #[arg(
+        long,
+        env = "EVENKEEL_HTTP1_CODEC",
+        value_name = "CODEC",
+        value_enum,
+        default_value_t
+    )]
+    pub http1_codec: Http1Codec,
 
     /// Time between not being ready and closing the listeners and idle connections,
     /// when stopping. Until then all is served, and clients are told to go.
@@ -308,6 +320,7 @@ mod tests {
         assert_eq!(args.control_plane[0].to_string(), "http://127.0.0.1:18000/");
         assert_eq!(args.admin_listen.to_string(), "127.0.0.1:9901");
         assert_eq!(args.drain_timeout, Duration::from_secs(30));
+        assert_eq!(args.http1_codec, Http1Codec::Own);
         assert!(args.worker_count() >= 1);
     }
 
@@ -375,6 +388,7 @@ mod tests {
             &["--metadata", "zone"],
             &["--workers", "0"],
             &["--drain-delay", "5"],
+            &["--http1-codec", "other"],
             &["--node-id", ""],
         ] {
             assert!(parse(line).is_err(), "{line:?}");

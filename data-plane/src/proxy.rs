@@ -22,7 +22,7 @@ use crate::telemetry::exchange::Exchange;
 
 mod answer;
 pub(crate) mod body;
-mod error;
+pub(crate) mod error;
 mod forward;
 mod hop;
 mod intake;

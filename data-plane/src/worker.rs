@@ -12,6 +12,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(test)]
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
@@ -63,7 +65,7 @@ pub struct Settings {
 }
 
 /// Who speaks HTTP/1.1, with clients and endpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Http1Codec {
     /// This proxy's own codec.
     #[default]
@@ -179,6 +181,16 @@ impl Worker {
             entropy: RefCell::new(entropy),
             shared,
         }
+    }
+
+    /// One without a thread of its own.
+    #[cfg(test)]
+    pub(crate) fn alone(shared: &Arc<WorkerShared>) -> Rc<Self> {
+        Rc::new(Self::new(
+            0,
+            Arc::clone(shared),
+            Entropy::from_system().unwrap(),
+        ))
     }
 
     /// The configuration in force.
@@ -319,7 +331,6 @@ fn send(commands: &mpsc::Sender<Command>, command: Command) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
     use std::sync::atomic::Ordering;
 
     use super::*;
@@ -331,8 +342,7 @@ mod tests {
         let (triggers, _) = mpsc::channel(1);
         let sink = Arc::new(Sink::closed());
         let shared = WorkerShared::new(1, config, Clock::start(), triggers, sink);
-        let worker = Worker::new(0, Arc::new(shared), Entropy::from_system().unwrap());
-        let worker = Rc::new(worker);
+        let worker = Worker::alone(&Arc::new(shared));
         caught(&worker, async { panic!("on purpose") }).await;
         assert_eq!(worker.counts().panics.load(Ordering::Relaxed), 1);
         assert_ne!(worker.entropy(), worker.entropy());

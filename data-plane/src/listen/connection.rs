@@ -2,7 +2,7 @@
 //! share.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::listen::accept::Phase;
 use crate::listen::handshake::Secured;
 use crate::listen::http1;
+use crate::listen::http1_hyper;
 use crate::listen::http2;
 use crate::listen::io::ClientIo;
 use crate::listen::opening::{self, Opened};
@@ -21,7 +22,7 @@ use crate::listen::watch::{Alarm, Watch};
 use crate::proxy::tunnel::Tunnel;
 use crate::runtime::snapshot::{Front, Listener, Snapshot};
 use crate::upstream::proxy_header::Origin;
-use crate::worker::Worker;
+use crate::worker::{Http1Codec, Worker};
 
 /// What the requests of a connection share.
 #[derive(Debug)]
@@ -101,18 +102,56 @@ fn local(stream: &TcpStream, bound: SocketAddr) -> SocketAddr {
     }
 }
 
+/// A connection on which requests may begin.
+struct Begun {
+    conn: Rc<Conn>,
+    io: ClientIo,
+    alarm: Alarm,
+    phase: watch::Receiver<Phase>,
+    http2: bool,
+}
+
 /// Serves a connection to its end.
-pub(crate) async fn serve(
+pub(crate) fn serve(
+    worker: Rc<Worker>,
+    (listener, latest): (Arc<Front>, Latest),
+    (stream, peer, bound): (TcpStream, SocketAddr, SocketAddr),
+    phase: watch::Receiver<Phase>,
+) -> impl Future<Output = ()> {
+    let codec = worker.shared.settings.http1_codec;
+    let begun = begin(worker, (listener, latest), (stream, peer, bound), phase);
+    // What is large or soon over is in boxes: most connections are idle most of
+    // the time, and need no room for it.
+    let begun = Box::pin(begun);
+    async move {
+        let Some(begun) = begun.await else {
+            return;
+        };
+        let Begun {
+            conn,
+            io,
+            alarm,
+            phase,
+            http2,
+        } = begun;
+        match codec {
+            _ if http2 => Box::pin(http2::serve(conn, io, alarm, phase)).await,
+            Http1Codec::Own => http1::serve(conn, io, alarm, phase).await,
+            Http1Codec::Hyper => Box::pin(http1_hyper::serve(conn, io, alarm, phase)).await,
+        }
+    }
+}
+
+/// Opens a connection and finds out what it speaks; `None` if it is over before.
+async fn begin(
     worker: Rc<Worker>,
     (listener, latest): (Arc<Front>, Latest),
     (stream, peer, bound): (TcpStream, SocketAddr, SocketAddr),
     mut phase: watch::Receiver<Phase>,
-) {
+) -> Option<Begun> {
     let local = local(&stream, bound);
     let counts = listener.counts.of(worker.index);
-    let Some(opened) = opening::open(&listener, counts, (stream, peer), &phase).await else {
-        return;
-    };
+    let opened = opening::open(&listener, counts, (stream, peer), &phase).await?;
     let Opened {
         transport,
         peer,
@@ -144,17 +183,16 @@ pub(crate) async fn serve(
                 _ = poll_fn(|cx| alarm.poll(&conn.watch, cx)) => None,
                 _ = phase.wait_for(|phase| *phase == Phase::Cut) => None,
             };
-            let Some(sniffed) = sniffed else {
-                return;
-            };
-            sniffed
+            sniffed?
         }
     };
-    if http2 {
-        http2::serve(conn, io, alarm, phase).await;
-    } else {
-        http1::serve(conn, io, alarm, phase).await;
-    }
+    Some(Begun {
+        conn,
+        io,
+        alarm,
+        phase,
+        http2,
+    })
 }
 
 #[cfg(test)]

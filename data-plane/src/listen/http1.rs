@@ -1,48 +1,50 @@
-//! A connection that speaks HTTP/1.1.
+//! A connection that speaks HTTP/1.1: one request after the other, each read,
+//! answered by the proxy, and its answer written.
+//!
+//! One task for each connection. While a connection is idle, it holds no buffer.
 
-use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::Pin;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Duration;
 
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
+use crate::http1::request::Request;
+use crate::http1::{Limits, Refused};
 use crate::listen::accept::Phase;
 use crate::listen::connection::Conn;
-use crate::listen::convert::{self, HyperAnswer};
+use crate::listen::ending::{REQUEST_TIMEOUT, close, count_answer, reset};
+use crate::listen::http1::answer::{Answering, Failed};
+use crate::listen::http1::framing::Asked;
+use crate::listen::http1::line::{Line, SharedLine};
 use crate::listen::io::ClientIo;
 use crate::listen::watch::{Alarm, Expiry};
+use crate::proxy::tunnel::Tunnel;
+use crate::proxy::{self, Answer};
 
-/// Smallest buffer that hyper takes.
-const SMALLEST_BUFFER: usize = 8_192;
-
-/// What a client that did not complete a header in time is told.
-const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
-    connection: close\r\ncontent-length: 0\r\nx-evenkeel-reason: header-timeout\r\n\r\n";
-
-/// After an answer that came before the end of the request, the rest is read
-/// and thrown away for this long: closing at once would reset the connection,
-/// and the reset may overtake the answer (RFC 9112, section 9.6).
-const LINGER: Duration = Duration::from_secs(1);
-
-/// Most bytes read meanwhile.
-const LINGER_BYTES: usize = 16 * 1024 * 1024;
+mod answer;
+pub(crate) mod body;
+mod framing;
+mod line;
+mod refusal;
+mod sending;
 
 /// How a connection came to its end.
+#[derive(Debug)]
 enum End {
-    /// The protocol is done, or broke.
-    Done(hyper::Result<()>),
+    /// Nobody has anything more to say; the client may still be sending.
+    Done { more_may_come: bool },
+    /// The client went away.
+    Gone,
+    /// What it sent last must not be believed.
+    Refused(Refused),
+    /// An answer broke off.
+    Broken,
+    /// It has become a tunnel.
+    Switched,
     /// The client took too long.
     Expired(Expiry),
     /// The time of the drain is over.
@@ -50,141 +52,168 @@ enum End {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(
+pub(super) fn serve(
     conn: Rc<Conn>,
-    mut io: ClientIo,
+    io: ClientIo,
     mut alarm: Alarm,
     mut phase: watch::Receiver<Phase>,
-) {
-    let shared = Rc::clone(&conn);
-    let service = service_fn(move |request| Box::pin(answer(Rc::clone(&shared), request)));
-    io.expect_requests();
-    let mut http = builder(&conn).serve_connection(TokioIo::new(io), service);
-    let mut told = false;
-    let end = loop {
+) -> impl Future<Output = ()> {
+    let limits = limits(&conn);
+    let line = Line::new(Rc::clone(&conn.worker), limits, io);
+    let line = Rc::new(RefCell::new(line));
+    async move {
+        let end = drive(&conn, &line, (&mut alarm, &mut phase)).await;
+        let hung_up = line.borrow_mut().hang_up();
+        // It holds the connection, so it must not stay there.
+        let tunnel = conn.tunnel.take();
+        if let Some((io, ahead)) = hung_up {
+            // In a box, so that connections that go on need no room for it.
+            Box::pin(finish(&conn, (io, ahead), (end, tunnel), phase)).await;
+        }
+    }
+}
+
+fn limits(conn: &Conn) -> Limits {
+    let limits = &conn.listener.spec.limits;
+    Limits {
+        bytes: usize::try_from(limits.header_bytes).unwrap_or(usize::MAX),
+        fields: usize::try_from(limits.headers).unwrap_or(usize::MAX),
+    }
+}
+
+/// Serves requests while the client, the listener and the clock allow it.
+async fn drive(
+    conn: &Rc<Conn>,
+    line: &SharedLine,
+    (alarm, phase): (&mut Alarm, &mut watch::Receiver<Phase>),
+) -> End {
+    let mut requests = pin!(requests(conn, line));
+    loop {
         let driven = poll_fn(|cx| {
-            if let Poll::Ready(result) = http.poll_without_shutdown(cx) {
-                return Poll::Ready(End::Done(result));
-            }
-            if !told && conn.watch.may_close() {
-                told = true;
-                Pin::new(&mut http).graceful_shutdown();
-                if let Poll::Ready(result) = http.poll_without_shutdown(cx) {
-                    return Poll::Ready(End::Done(result));
-                }
+            if let Poll::Ready(end) = requests.as_mut().poll(cx) {
+                return Poll::Ready(end);
             }
             alarm.poll(&conn.watch, cx).map(End::Expired)
         });
         tokio::select! {
             biased;
-            end = driven => break end,
+            end = driven => return end,
             changed = phase.changed() => {
                 let now = *phase.borrow_and_update();
                 if changed.is_err() || now == Phase::Cut {
-                    break End::Cut;
+                    return End::Cut;
                 }
                 conn.watch.enter(now);
             }
         }
+    }
+}
+
+/// One request after the other.
+async fn requests(conn: &Rc<Conn>, line: &SharedLine) -> End {
+    loop {
+        let read = poll_fn(|cx| {
+            let mut line = line.borrow_mut();
+            let read = line.poll_head(&conn.watch, cx);
+            if read.is_pending() && line.is_silent() && conn.watch.may_close() {
+                return Poll::Ready(Ok(None));
+            }
+            read
+        });
+        let ended = match read.await {
+            Ok(Some(request)) => exchange(conn, line, request).await,
+            Ok(None) => Some(End::Done {
+                more_may_come: false,
+            }),
+            Err(refused) => Some(End::Refused(refused)),
+        };
+        if let Some(end) = ended {
+            return end;
+        }
+    }
+}
+
+/// Has a request answered. `None` if another may follow.
+async fn exchange(conn: &Rc<Conn>, line: &SharedLine, request: Request) -> Option<End> {
+    let asked = Asked {
+        method: request.head.method,
+        version: request.head.version,
+        keep_alive: request.keep_alive,
     };
-    let parts = http.into_parts();
-    let mut io = parts.io.into_inner();
+    let body = Line::body(line);
+    let handled = proxy::handle(Rc::clone(conn), request.head, body);
+    let Some(answer) = unless_gone(line, Box::pin(handled)).await else {
+        return Some(End::Gone);
+    };
+    let switches = answer.status == 101;
+    let leaving = conn.watch.is_leaving();
+    let mut answering = Answering::begin(line, asked, answer, leaving);
+    let sent = poll_fn(|cx| {
+        if let Poll::Ready(sent) = answering.poll(line, cx) {
+            return Poll::Ready(sent);
+        }
+        let gone = line.borrow_mut().poll_gone(cx);
+        gone.map(|()| Err(Failed::Client))
+    });
+    let sent = sent.await;
+    let is_last = answering.is_last;
+    answering.finish();
+    match sent {
+        Err(Failed::Client) => Some(End::Gone),
+        Err(Failed::Cut) => Some(End::Broken),
+        Ok(()) if switches => Some(End::Switched),
+        Ok(()) => {
+            let mut line = line.borrow_mut();
+            let complete = line.settle();
+            let more_may_come = !complete || !line.is_silent();
+            (is_last || !complete).then_some(End::Done { more_may_come })
+        }
+    }
+}
+
+/// The answer; `None` if the client goes away before. The request is then given
+/// up.
+async fn unless_gone(
+    line: &SharedLine,
+    mut handled: impl Future<Output = Answer> + Unpin,
+) -> Option<Answer> {
+    poll_fn(|cx| {
+        if let Poll::Ready(answer) = pin!(&mut handled).poll(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        line.borrow_mut().poll_gone(cx).map(|()| None)
+    })
+    .await
+}
+
+/// Does with the connection what its end demands.
+async fn finish(
+    conn: &Conn,
+    (mut io, ahead): (ClientIo, Bytes),
+    (end, tunnel): (End, Option<Tunnel>),
+    phase: watch::Receiver<Phase>,
+) {
     match end {
-        End::Done(Ok(())) => match conn.tunnel.take() {
-            Some(tunnel) => {
-                io.expect_anything();
-                io.put_back(parts.read_buf);
+        End::Done { more_may_come } => close(io, more_may_come).await,
+        End::Switched => {
+            if let Some(tunnel) = tunnel {
+                io.put_back(ahead);
                 tunnel.run(io, phase).await;
             }
-            None => close(io, false).await,
-        },
-        End::Done(Err(error)) => {
-            count_refusal(&conn, &error);
-            if conn.watch.is_reset() {
-                reset(&io);
-            } else {
-                close(io, error.is_parse()).await;
-            }
+        }
+        End::Refused(refused) => {
+            tracing::debug!(listener = %conn.listener.spec.name, %refused, "request refused");
+            count_answer(conn, refused.status);
+            io.offer(&refusal::answer(&refused)).await;
+            close(io, true).await;
         }
         End::Expired(Expiry::Header) => {
-            count_answer(&conn);
+            count_answer(conn, 408);
             io.offer(REQUEST_TIMEOUT).await;
-            close(io, false).await;
+            close(io, true).await;
         }
-        End::Expired(Expiry::Idle) => close(io, false).await,
+        End::Broken if conn.watch.is_reset() => reset(&io),
+        End::Broken | End::Gone | End::Expired(Expiry::Idle) => close(io, false).await,
         End::Expired(Expiry::Stalled) | End::Cut => reset(&io),
     }
-}
-
-/// Answers a request, and says so if no other can follow: closing without a word
-/// would meet the client's next one half-way.
-async fn answer(
-    conn: Rc<Conn>,
-    request: Request<Incoming>,
-) -> Result<Response<HyperAnswer>, Infallible> {
-    let watch = Rc::clone(&conn.watch);
-    let mut answer = convert::handle(conn, request).await?;
-    if watch.is_leaving() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let close = HeaderValue::from_static("close");
-        answer.headers_mut().insert(CONNECTION, close);
-    }
-    Ok(answer)
-}
-
-fn builder(conn: &Conn) -> http1::Builder {
-    let limits = &conn.listener.spec.limits;
-    let header_bytes = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
-    let headers = usize::try_from(limits.headers).unwrap_or(usize::MAX);
-    let mut builder = http1::Builder::new();
-    builder
-        // The origin's date is passed on, not replaced.
-        .auto_date_header(false)
-        // Would hold answers back, without a bound, while the client has sent
-        // part of another request.
-        .pipeline_flush(false)
-        .half_close(false)
-        // Cheaper by ourselves, and hyper's would end idle connections too.
-        .header_read_timeout(None)
-        .max_headers(headers)
-        .max_header_size(header_bytes)
-        .max_buf_size(header_bytes.max(SMALLEST_BUFFER));
-    builder
-}
-
-/// hyper answers what is not HTTP by itself; that counts as an answer as well.
-fn count_refusal(conn: &Conn, error: &hyper::Error) {
-    tracing::debug!(listener = %conn.listener.spec.name, %error, "connection ended");
-    if error.is_parse() && !conn.watch.busy() {
-        count_answer(conn);
-    }
-}
-
-fn count_answer(conn: &Conn) {
-    let counts = conn.listener.counts.of(conn.worker.index);
-    counts.answers[4].fetch_add(1, Ordering::Relaxed);
-}
-
-/// Closes in order: what was sent arrives. `malformed` is what was read last.
-async fn close(mut io: ClientIo, malformed: bool) {
-    let more_may_come = malformed || io.is_within_request();
-    let until = Instant::now() + LINGER;
-    // With TLS the client must take what is left, and the word of the end.
-    let closed = tokio::time::timeout_at(until, io.shutdown()).await;
-    if !matches!(closed, Ok(Ok(()))) || !more_may_come {
-        return;
-    }
-    let mut buffer = vec![0; SMALLEST_BUFFER];
-    let mut left = LINGER_BYTES;
-    while let Ok(Ok(read)) = tokio::time::timeout_at(until, io.read(&mut buffer)).await {
-        if read == 0 || read > left {
-            return;
-        }
-        left -= read;
-    }
-}
-
-/// Closes so that the client sees a broken connection.
-fn reset(io: &ClientIo) {
-    // If even this does not work, the close that follows will do.
-    let _ = socket2::SockRef::from(io.socket()).set_linger(Some(Duration::ZERO));
 }

@@ -26,7 +26,7 @@ pub(crate) struct ClientIo {
     transport: Transport,
     watch: Rc<Watch>,
     /// While requests of HTTP/1.1 are read.
-    framing: Option<Framing>,
+    framing: Option<Box<Framing>>,
 }
 
 impl ClientIo {
@@ -42,7 +42,7 @@ impl ClientIo {
 
     /// What is read from now on are requests of HTTP/1.1.
     pub(crate) fn expect_requests(&mut self) {
-        self.framing = Some(Framing::new());
+        self.framing = Some(Box::new(Framing::new()));
     }
 
     /// What is read from now on is of another protocol.
@@ -52,7 +52,8 @@ impl ClientIo {
 
     /// Whether the client may be sending a request that was read in part.
     pub(crate) fn is_within_request(&self) -> bool {
-        self.framing.as_ref().is_some_and(Framing::is_within)
+        let framing = self.framing.as_ref();
+        framing.is_some_and(|framing| framing.is_within())
     }
 
     /// Bytes go up.

@@ -13,7 +13,7 @@ use crate::telemetry::record::Reason;
 /// Carries the flag of an answer that is ours. A proxy in front of this one does
 /// not retry an answer with the flag of a request that was given up after all
 /// attempts.
-const REASON: &str = "x-evenkeel-reason";
+pub(crate) const REASON: &str = "x-evenkeel-reason";
 
 /// Why a request gets no answer of an endpoint.
 #[derive(Debug)]

@@ -51,6 +51,12 @@ impl Buffers {
             kept.push(fields);
         }
     }
+
+    /// Buffers that are kept.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.bytes.borrow().len()
+    }
 }
 
 #[cfg(test)]

@@ -226,7 +226,8 @@ async fn a_request_of_ambiguous_length_is_refused_and_its_connection_closed() {
         let request = format!("POST / HTTP/1.1\r\nhost: a\r\n{fields}\r\n0\r\n\r\n{smuggled}");
         client.write(&request).await;
         let (answer, reset) = client.rest().await;
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{fields:?}: {answer}");
+        let status = answer.get(9..12).unwrap_or_default();
+        assert!(["400", "501"].contains(&status), "{fields:?}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
         assert!(!reset, "{fields:?}: a reset may overtake the answer");
     }

@@ -22,7 +22,7 @@ use crate::runtime::snapshot::{Front, Listener, Snapshot};
 use crate::telemetry::sink::Sink;
 use crate::tls::FrontTls;
 use crate::upstream::cluster::Cluster;
-use crate::worker::{Settings, WorkerShared, Workers};
+use crate::worker::{Http1Codec, Settings, WorkerShared, Workers};
 use crate::xds::state::{Active, ActiveCluster, ActiveListener};
 
 /// Longer than anything takes that works.
@@ -43,7 +43,7 @@ impl Plan {
     pub(super) fn to(endpoints: &[SocketAddr]) -> Self {
         Self {
             workers: 1,
-            settings: Settings::default(),
+            settings: settings(),
             listener: listener(),
             clusters: vec![cluster(endpoints)],
             tls: None,
@@ -86,6 +86,16 @@ impl Plan {
     pub(super) fn start(self) -> Proxy {
         Proxy::start(self)
     }
+}
+
+/// The environment can choose the codec, to run all of these tests with the other.
+fn settings() -> Settings {
+    let hyper = std::env::var("EVENKEEL_HTTP1_CODEC").is_ok_and(|codec| codec == "hyper");
+    let mut settings = Settings::default();
+    if hyper {
+        settings.http1_codec = Http1Codec::Hyper;
+    }
+    settings
 }
 
 /// A proxy that runs.
