@@ -8,7 +8,7 @@ use std::time::Duration;
 use evenkeel_shared::ir;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::support::{Backend, GET, OK, Plan, Proxy, name, soon, until};
 use crate::listen::accept::Phase;
@@ -280,22 +280,29 @@ async fn a_refusal_says_why_and_is_counted() {
 
 #[tokio::test]
 async fn a_body_that_cannot_be_read_reaches_nobody_whole() {
-    let backend = Backend::scripted(|_, mut peer| async move {
-        let (message, _) = peer.rest().await;
-        assert!(!message.contains("0\r\n\r\n"), "{message}");
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let backend = Backend::scripted(move |_, mut peer| {
+        let tell = tell.clone();
+        async move {
+            tell.send(peer.head().await).unwrap();
+            tell.send(peer.rest().await.0).unwrap();
+        }
     })
     .await;
     let proxy = start(Http1Codec::Own, backend.address);
     let mut client = proxy.client().await;
+    let head = "PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    client.write(&[head, "3\r\nabc\r\n"].concat()).await;
+    assert!(soon(told.recv()).await.unwrap().starts_with("PUT / "));
     client
-        .write(
-            "PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n\
-             3\r\nabcd\r\n0\r\n\r\nGET /admin HTTP/1.1\r\nhost: a\r\n\r\n",
-        )
+        .write("3\r\nabcd\r\n0\r\n\r\nGET /admin HTTP/1.1\r\nhost: a\r\n\r\n")
         .await;
     let (answers, _) = client.rest().await;
     assert!(answers.starts_with("HTTP/1.1 400 "), "{answers}");
     assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
+    let seen = soon(told.recv()).await.unwrap();
+    assert!(!seen.contains("/admin"), "{seen}");
+    assert!(!seen.ends_with("0\r\n\r\n"), "{seen}");
 }
 
 #[tokio::test]

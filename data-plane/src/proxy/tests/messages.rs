@@ -5,6 +5,8 @@ use evenkeel_shared::ir;
 use super::support::{Backend, GET, OK, Plan, soon};
 use tokio::sync::mpsc;
 
+use crate::worker::Http1Codec;
+
 /// An endpoint that tells of the messages it gets.
 async fn telling(answer: &'static str) -> (Backend, mpsc::UnboundedReceiver<String>) {
     let (tell, told) = mpsc::unbounded_channel();
@@ -226,8 +228,14 @@ async fn a_request_of_ambiguous_length_is_refused_and_its_connection_closed() {
         let request = format!("POST / HTTP/1.1\r\nhost: a\r\n{fields}\r\n0\r\n\r\n{smuggled}");
         client.write(&request).await;
         let (answer, reset) = client.rest().await;
-        let status = answer.get(9..12).unwrap_or_default();
-        assert!(["400", "501"].contains(&status), "{fields:?}: {answer}");
+        let own = proxy.shared.settings.http1_codec == Http1Codec::Own;
+        let status = if own && fields.contains("gzip") {
+            501
+        } else {
+            400
+        };
+        let line = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&line), "{fields:?}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
         assert!(!reset, "{fields:?}: a reset may overtake the answer");
     }
