@@ -10,7 +10,7 @@ const WIDTH: f64 = 760.0;
 /// Room for names.
 const LEFT: f64 = 150.0;
 /// Room for figures.
-const RIGHT: f64 = 150.0;
+const RIGHT: f64 = 170.0;
 const BAR: f64 = 18.0;
 const TITLE: f64 = 34.0;
 

@@ -95,5 +95,8 @@ fn version(peer: Peer, program: &Path) -> String {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     let line = text.lines().find(|line| !line.trim().is_empty());
-    line.unwrap_or("unknown").trim().to_owned()
+    let line = line.unwrap_or("unknown").trim();
+    // Some put their own path in front.
+    let version = line.rsplit_once("version: ");
+    version.map_or(line, |(_, version)| version).to_owned()
 }
