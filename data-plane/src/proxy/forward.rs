@@ -95,6 +95,8 @@ pub(super) async fn forward(
     };
     let answered = journey.run(live, permit).await;
     live.exchange.received(journey.intake.body.received());
+    let fields = journey.intake.head.fields;
+    journey.worker.buffers.give_fields(fields);
     answered
 }
 

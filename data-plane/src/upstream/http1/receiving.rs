@@ -115,6 +115,9 @@ impl Receiving {
                     Some(found) => {
                         self.keep_alive = found.keep_alive && found.head.status != 101;
                         self.begin(found.length);
+                        if self.read.is_empty() {
+                            buffers.give(std::mem::take(&mut self.read));
+                        }
                         return Poll::Ready(Ok(found.head));
                     }
                     None => buffers.give_fields(spare),
