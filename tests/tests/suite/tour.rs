@@ -41,7 +41,8 @@ const PROGRESS: [&str; 9] = [
     "Volume",
     "time=",
 ];
-/// Ends what a command printed.
+/// Begins the line after what a command printed, whether or not that ended its
+/// last line.
 const END: &str = "--- end of step ---";
 /// Version 1 of compose is a program of its own, version 2 a verb of `docker`.
 const PREAMBLE: &str = r#"
@@ -177,7 +178,8 @@ impl Shell {
     /// compose only if it fails.
     async fn run(&mut self, command: &str) -> anyhow::Result<Vec<String>> {
         let errors = self.errors.path().display();
-        let line = format!("{{ {command}\n}} 2>{errors} </dev/null\necho \"{END} $?\"\n");
+        let line =
+            format!("{{ {command}\n}} 2>{errors} </dev/null\nprintf '\\n%s %s\\n' '{END}' $?\n");
         self.input.write_all(line.as_bytes()).await?;
         let (mut printed, status) = timeout(PATIENCE, self.printed()).await??;
         let errors = std::fs::read_to_string(self.errors.path())?;
