@@ -87,6 +87,29 @@ async fn settings_that_are_shipped_and_explained_are_those_of_the_roles() {
 }
 
 #[test]
+fn the_image_is_given_every_package_of_the_workspace() {
+    // Cargo reads the manifests of all of them, and wants their sources to be there.
+    let read = |name: &str| std::fs::read_to_string(repository().join(name)).unwrap();
+    let (manifest, context) = (read("Cargo.toml"), read(".dockerignore"));
+    let members = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("members = ["))
+        .unwrap();
+    let is_given = |path: &str| {
+        context
+            .lines()
+            .any(|line| line.strip_prefix('!') == Some(path))
+    };
+    let members: Vec<&str> = members.split('"').skip(1).step_by(2).collect();
+    assert!(members.len() > 3, "{members:?}");
+    for member in members {
+        let parts = [format!("{member}/Cargo.toml"), format!("{member}/src")];
+        let is_complete = is_given(member) || parts.iter().all(|part| is_given(part));
+        assert!(is_complete, ".dockerignore leaves out {member}");
+    }
+}
+
+#[test]
 fn units_leave_more_time_to_stop_than_draining_takes() {
     let seconds = |text: &str, key: &str| -> u64 {
         let line = text.lines().find_map(|line| line.strip_prefix(key));
