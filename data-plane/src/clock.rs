@@ -1,9 +1,63 @@
 //! The one place where time enters: tokio's clock, so that paused time governs
 //! tests.
+//!
+//! While a connection's task does its turn, time stands still: one look at the
+//! system's clock serves all that happens in it.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
 
 use tokio::time::Instant;
 
 use crate::tick::Tick;
+
+thread_local! {
+    /// The time of the turn that this thread is doing.
+    static TURN: Cell<Turn> = const { Cell::new(Turn::None) };
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    /// It is doing none.
+    None,
+    /// Nobody has asked for the time yet.
+    Unasked,
+    /// The time that was found when somebody asked first.
+    At(Instant),
+}
+
+/// A turn of a task: one poll. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct TurnGuard {
+    /// It is of this thread.
+    _local: PhantomData<*const ()>,
+}
+
+impl Drop for TurnGuard {
+    fn drop(&mut self) {
+        TURN.set(Turn::None);
+    }
+}
+
+/// Begins a turn. It must be short, because its time is that of its beginning.
+pub(crate) fn begin_turn() -> TurnGuard {
+    TURN.set(Turn::Unasked);
+    TurnGuard {
+        _local: PhantomData,
+    }
+}
+
+fn now() -> Instant {
+    match TURN.get() {
+        Turn::At(instant) => instant,
+        Turn::Unasked => {
+            let instant = Instant::now();
+            TURN.set(Turn::At(instant));
+            instant
+        }
+        Turn::None => Instant::now(),
+    }
+}
 
 /// Turns the runtime's clock into [`Tick`]s.
 #[derive(Debug, Clone, Copy)]
@@ -19,13 +73,42 @@ impl Clock {
         }
     }
 
-    /// Now.
+    /// Now; within a turn, when it was asked first.
     pub fn now(&self) -> Tick {
-        Tick::default().plus(self.origin.elapsed())
+        Tick::default().plus(now().saturating_duration_since(self.origin))
     }
 
     /// The runtime's name for a moment, for its timers.
     pub fn instant(&self, tick: Tick) -> Instant {
         self.origin + tick.since(Tick::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn wait(clock: Clock) {
+        let from = Instant::now();
+        while from.elapsed() < Duration::from_millis(1) {
+            std::hint::spin_loop();
+        }
+        assert!(clock.instant(clock.now()) <= Instant::now());
+    }
+
+    #[test]
+    fn time_stands_still_within_a_turn_and_only_there() {
+        let clock = Clock::start();
+        let before = clock.now();
+        wait(clock);
+        let turn = begin_turn();
+        let first = clock.now();
+        assert!(first > before);
+        wait(clock);
+        assert_eq!(clock.now(), first);
+        drop(turn);
+        assert!(clock.now().since(first) >= Duration::from_millis(1));
     }
 }

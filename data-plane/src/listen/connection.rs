@@ -35,6 +35,8 @@ pub(crate) struct Conn {
     pub(crate) latest: Latest,
     /// The other end, or whom its load balancer named as such.
     pub(crate) peer: SocketAddr,
+    /// Its address as endpoints are told it.
+    pub(crate) peer_name: Box<str>,
     /// Where it reached us.
     pub(crate) local: SocketAddr,
     /// What a handshake told; `None` in the clear.
@@ -164,6 +166,7 @@ async fn begin(
         worker,
         listener,
         latest,
+        peer_name: peer.ip().to_canonical().to_string().into(),
         peer,
         local,
         secured,

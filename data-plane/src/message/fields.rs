@@ -14,6 +14,11 @@ use crate::message::name::{Known, Names};
 /// Most bytes of one head with all that is added to it: places are 32 bits.
 const MOST_TEXT: usize = u32::MAX as usize;
 
+/// What stands between a name and its value.
+const SEPARATOR: &[u8] = b": ";
+
+const END_OF_LINE: &[u8] = b"\r\n";
+
 /// A place in a head's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
@@ -243,6 +248,39 @@ impl Fields {
         }
     }
 
+    /// Puts one field in place of all of a known name. What cannot be a value is
+    /// left out, and so is nothing put in its place.
+    pub fn put(&mut self, name: Known, value: &[u8]) {
+        let beginning = name.beginning().as_bytes();
+        if !is_value(value) || !self.has_room(beginning.len() + value.len()) {
+            return;
+        }
+        self.remove_all(Names::of(&[name]));
+        let at = self.text.len();
+        self.text.extend_from_slice(beginning);
+        self.text.extend_from_slice(value);
+        self.text.extend_from_slice(END_OF_LINE);
+        self.note_line(at, beginning.len(), name);
+    }
+
+    /// Puts one field in place of all of a known name, with a value that stands
+    /// among these fields already.
+    pub fn put_again(&mut self, name: Known, value: Span) {
+        let place = value.start()..value.end();
+        let beginning = name.beginning().as_bytes();
+        let here = self.text.get(place.clone());
+        let fits = self.has_room(beginning.len() + place.len());
+        if here.is_none_or(|value| !is_value(value)) || !fits {
+            return;
+        }
+        self.remove_all(Names::of(&[name]));
+        let at = self.text.len();
+        self.text.extend_from_slice(beginning);
+        self.text.extend_from_within(place);
+        self.text.extend_from_slice(END_OF_LINE);
+        self.note_line(at, beginning.len(), name);
+    }
+
     /// Puts a field beside those of its name (in lower case). What cannot be a
     /// field is left out.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
@@ -252,21 +290,31 @@ impl Fields {
     }
 
     fn write(&mut self, name: &[u8], value: &[u8]) {
-        let room = MOST_TEXT.saturating_sub(self.text.len());
-        if name.len() + value.len() + 4 > room {
-            return;
+        let known = Known::of(name);
+        if self.has_room(name.len() + value.len()) {
+            let at = self.text.len();
+            self.text.extend_from_slice(name);
+            self.text.extend_from_slice(SEPARATOR);
+            self.text.extend_from_slice(value);
+            self.text.extend_from_slice(END_OF_LINE);
+            self.note_line(at, name.len() + SEPARATOR.len(), known);
         }
-        let at = self.text.len();
-        self.text.extend_from_slice(name);
-        self.text.extend_from_slice(b": ");
-        self.text.extend_from_slice(value);
-        self.text.extend_from_slice(b"\r\n");
-        let colon = at + name.len();
-        let (name, value) = (
-            Span::new(at, colon).unwrap_or_default(),
-            Span::new(colon + 2, colon + 2 + value.len()).unwrap_or_default(),
-        );
-        self.note(name, value);
+    }
+
+    /// Whether so many bytes may be added with what separates them.
+    fn has_room(&self, bytes: usize) -> bool {
+        let more = bytes + SEPARATOR.len() + END_OF_LINE.len();
+        more <= MOST_TEXT.saturating_sub(self.text.len())
+    }
+
+    /// The last line of the text is a field, whose value comes behind so many
+    /// bytes.
+    fn note_line(&mut self, at: usize, beginning: usize, known: Known) {
+        let colon = at + beginning - SEPARATOR.len();
+        let end = self.text.len() - END_OF_LINE.len();
+        let name = Span::new(at, colon).unwrap_or_default();
+        let value = Span::new(at + beginning, end).unwrap_or_default();
+        self.note_ahead(name, value, known);
     }
 
     /// Writes all of them, each as `name: value` with its end of line (RFC 9112,
@@ -333,10 +381,11 @@ fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(token)
 }
 
-/// Whether it is a field value (RFC 9110, section 5.5).
+/// Whether it is a field value (RFC 9110, section 5.5). Looks at all of it, so
+/// that it can look at many bytes at once.
 fn is_value(value: &[u8]) -> bool {
-    let fits = |byte: &u8| *byte >= b' ' && *byte != 0x7F || *byte == b'\t';
-    value.iter().all(fits)
+    let fits = |byte: u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+    value.iter().fold(true, |all, byte| all & fits(*byte))
 }
 
 #[cfg(test)]

@@ -134,6 +134,38 @@ impl Known {
         1 << self as u8
     }
 
+    /// How a field of this name begins, up to its value. Empty for those that
+    /// stand for more than one name.
+    pub(super) const fn beginning(self) -> &'static str {
+        match self {
+            Self::Other | Self::ForwardedOther | Self::ForwardedAlike => "",
+            Self::Authorization => "authorization: ",
+            Self::Connection => "connection: ",
+            Self::ContentLength => "content-length: ",
+            Self::ContentType => "content-type: ",
+            Self::Cookie => "cookie: ",
+            Self::Expect => "expect: ",
+            Self::GrpcStatus => "grpc-status: ",
+            Self::Host => "host: ",
+            Self::KeepAlive => "keep-alive: ",
+            Self::ProxyAuthenticate => "proxy-authenticate: ",
+            Self::ProxyAuthorization => "proxy-authorization: ",
+            Self::ProxyConnection => "proxy-connection: ",
+            Self::Te => "te: ",
+            Self::Traceparent => "traceparent: ",
+            Self::Tracestate => "tracestate: ",
+            Self::TransferEncoding => "transfer-encoding: ",
+            Self::Upgrade => "upgrade: ",
+            Self::UserAgent => "user-agent: ",
+            Self::Reason => "x-evenkeel-reason: ",
+            Self::ForwardedClientCert => "x-forwarded-client-cert: ",
+            Self::ForwardedFor => "x-forwarded-for: ",
+            Self::ForwardedHost => "x-forwarded-host: ",
+            Self::ForwardedProto => "x-forwarded-proto: ",
+            Self::RequestId => "x-request-id: ",
+        }
+    }
+
     /// Which one a name in lower case is.
     pub fn of(name: &[u8]) -> Self {
         let exact = |expected: &[u8], known| if name == expected { known } else { Self::Other };

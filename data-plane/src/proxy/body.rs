@@ -13,7 +13,6 @@ use crate::message::{Chunk, Fields};
 use crate::outcome::Outcome;
 use crate::proxy::Live;
 use crate::proxy::forward::observe;
-use crate::proxy::timing::Timer;
 use crate::telemetry::record::Reason;
 use crate::tick::Tick;
 use crate::upstream::body::Source;
@@ -23,6 +22,7 @@ use crate::upstream::host::Host;
 use crate::upstream::http1::Leftover;
 use crate::upstream::permit::{HostLoad, RequestPermit};
 use crate::upstream::pool::HostPool;
+use crate::worker::timers::Timer;
 
 /// A connection that goes back to its pool when its response is complete, and
 /// is closed if that never happens.
@@ -97,7 +97,8 @@ pub(super) struct Streaming {
     /// Time for the whole request.
     request: Option<Duration>,
     last_byte: Tick,
-    timer: Timer,
+    /// While there is nothing to send.
+    timer: Option<Timer>,
 }
 
 impl Streaming {
@@ -115,7 +116,7 @@ impl Streaming {
             idle,
             request,
             last_byte: Tick::default(),
-            timer: Timer::default(),
+            timer: None,
         }
     }
 
@@ -127,27 +128,21 @@ impl Streaming {
 
     /// Polls the timer only while there is nothing to send.
     fn poll_expired(&mut self, live: &Live, cx: &mut Context<'_>) -> Poll<Reason> {
-        let clock = live.conn.worker.shared.clock;
-        loop {
-            let active = self.last_byte.max(self.source.last_byte());
-            let idle = self
-                .idle
-                .map(|limit| (active.plus(limit), Reason::StreamIdle));
-            let ended = self.source.ended().zip(self.request);
-            let request = ended.map(|(at, limit)| (at.plus(limit), Reason::RequestTimeout));
-            let Some((at, reason)) = idle.into_iter().chain(request).min_by_key(|(at, _)| *at)
-            else {
-                return Poll::Pending;
-            };
-            // A timer that rings too early is cheaper than one moved at every
-            // chunk.
-            let armed = self.timer.armed().filter(|armed| *armed <= at);
-            let at_first = armed.filter(|armed| *armed > clock.now()).unwrap_or(at);
-            ready!(self.timer.poll(clock, at_first, cx));
-            if at <= clock.now() {
-                return Poll::Ready(reason);
-            }
-        }
+        let active = self.last_byte.max(self.source.last_byte());
+        let idle = self
+            .idle
+            .map(|limit| (active.plus(limit), Reason::StreamIdle));
+        let ended = self.source.ended().zip(self.request);
+        let request = ended.map(|(at, limit)| (at.plus(limit), Reason::RequestTimeout));
+        let first = idle.into_iter().chain(request).min_by_key(|(at, _)| *at);
+        let Some((at, reason)) = first else {
+            return Poll::Pending;
+        };
+        let worker = &live.conn.worker;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Timer::new(Rc::clone(worker)));
+        timer.poll(at, cx).map(|()| reason)
     }
 }
 

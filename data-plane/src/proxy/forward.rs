@@ -25,7 +25,6 @@ use crate::telemetry::record::Attempt;
 use crate::tick::Tick;
 use crate::upstream::body::Broken;
 use crate::upstream::cluster::{Cluster, ClusterCounts};
-use crate::upstream::connection::Connection;
 use crate::upstream::failure::Failure;
 use crate::upstream::host::Host;
 use crate::upstream::permit::{HostLoad, RequestPermit, RetryHold};
@@ -48,7 +47,7 @@ struct Journey<'a> {
 }
 
 /// A response's head, and the connection its body comes on.
-type Answered = (ResponseHead, Connection);
+type Answered = (ResponseHead, Lease);
 
 /// Why one attempt gave no response.
 enum Missed {
@@ -80,8 +79,7 @@ pub(super) async fn forward(
     };
     cluster.retry_budget.on_request(worker.now());
     let idle = live.listener.spec.timeouts.stream_idle;
-    let clock = worker.shared.clock;
-    let mut timing = Timing::new(clock, Rc::clone(&intake.body), idle);
+    let mut timing = Timing::new(Rc::clone(&worker), Rc::clone(&intake.body), idle);
     timing.request = to.timeout;
     timing.attempt = to.per_try_timeout;
     let mut journey = Journey {
@@ -120,7 +118,7 @@ impl Journey<'_> {
             let given_up = answered
                 .as_ref()
                 .is_some_and(|(head, _)| is_given_up(&head.fields));
-            let decision = if given_up {
+            let decision = if given_up || !plan.is_about(outcome) {
                 Decision::Done(Stop::NotRetriable)
             } else {
                 plan.next(outcome, &self.situation(), &self.cluster.retry_budget)
@@ -129,8 +127,8 @@ impl Journey<'_> {
                 (Decision::Retry { after }, answered) => {
                     retry = Some(RetryHold::new(&self.cluster.retry_budget));
                     add_one(&self.counts().retries);
-                    if let Some((_, connection)) = answered {
-                        self.lease(&host, connection).give_back();
+                    if let Some((_, lease)) = answered {
+                        lease.give_back();
                     }
                     drop(load);
                     self.avoid(&host);
@@ -143,8 +141,7 @@ impl Journey<'_> {
                         add_one(&self.counts().retries_denied);
                         live.exchange.retry_denied();
                     }
-                    let (response, connection) = answered.ok_or(ProxyError::Upstream(outcome))?;
-                    let lease = self.lease(&host, connection);
+                    let (response, lease) = answered.ok_or(ProxyError::Upstream(outcome))?;
                     let held = Held { permit, load, host };
                     return self.pass_on(live, response, (lease, held)).await;
                 }
@@ -164,7 +161,7 @@ impl Journey<'_> {
         let tried = self.send(live, host, (started, span)).await;
         let (outcome, answered) = match tried {
             Ok(Ok((head, _))) if self.is_unwanted_switch(&head) => (Outcome::BadResponse, None),
-            Ok(Ok((head, connection))) => (outcome_of(&head), Some((head, connection))),
+            Ok(Ok((head, lease))) => (outcome_of(&head), Some((head, lease))),
             Ok(Err(Missed::Failed(outcome))) => match self.intake.body.broken() {
                 // The endpoint is not to blame.
                 Some(broken) => return Err(self.expired(Expired::Body(broken), None)),
@@ -207,7 +204,12 @@ impl Journey<'_> {
             scheme: self.cluster.tls.as_ref().map_or("http", |_| "https"),
             upgrade: self.intake.upgrade.as_deref(),
         };
-        let ask = ask(&self.worker, &self.cluster, &self.intake, self.origin);
+        let ask = Ask {
+            worker: &self.worker,
+            cluster: &self.cluster,
+            careful: !self.intake.head.method.is_safe(),
+            origin: self.origin,
+        };
         let pool = self.worker.pools.of(host, ask);
         let sending = async {
             loop {
@@ -221,7 +223,7 @@ impl Journey<'_> {
                 };
                 let reused = connection.is_reused();
                 match connection.send(&request).await {
-                    Ok(head) => return Ok((head, connection)),
+                    Ok(head) => return Ok((head, Lease::new(pool, connection))),
                     Err(Failure::Unsendable) => return Err(Missed::Unsendable),
                     Err(Failure::Ended { unsent: true, .. }) if reused => {}
                     Err(Failure::Ended { outcome, .. }) => return Err(Missed::Failed(outcome)),
@@ -246,11 +248,6 @@ impl Journey<'_> {
         if policy.is_some_and(|policy| policy.avoid_previous_hosts) {
             self.tried.push(host.id);
         }
-    }
-
-    fn lease(&self, host: &Arc<Host>, connection: Connection) -> Lease {
-        let ask = ask(&self.worker, &self.cluster, &self.intake, self.origin);
-        Lease::new(self.worker.pools.of(host, ask), connection)
     }
 
     /// What ran out. A host that made the request wait until its end is treated
@@ -309,21 +306,6 @@ impl Journey<'_> {
         let leftover = leftover.ok_or(ProxyError::Upstream(Outcome::BadResponse))?;
         let idle = live.listener.spec.timeouts.stream_idle;
         Ok(Draft::switched(response, (leftover, held), idle))
-    }
-}
-
-/// What a request asks of the pool of any host.
-fn ask<'a>(
-    worker: &'a Rc<Worker>,
-    cluster: &'a Cluster,
-    intake: &Intake,
-    origin: Option<Origin>,
-) -> Ask<'a> {
-    Ask {
-        worker,
-        cluster,
-        careful: !intake.head.method.is_safe(),
-        origin,
     }
 }
 

@@ -2,16 +2,15 @@
 //! the next of them changes.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Sleep;
-
-use crate::clock::Clock;
 use crate::tick::Tick;
 use crate::upstream::body::{Broken, Source};
+use crate::worker::Worker;
+use crate::worker::timers::Timer;
 
 /// What ran out while an answer was awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +28,6 @@ pub(super) enum Expired {
 /// The limits of a request.
 #[derive(Debug)]
 pub(super) struct Timing {
-    pub(super) clock: Clock,
     pub(super) source: Rc<Source>,
     /// For the whole request, from the end of its body.
     pub(super) request: Option<Duration>,
@@ -42,14 +40,13 @@ pub(super) struct Timing {
 
 impl Timing {
     /// For a request with this body.
-    pub(super) fn new(clock: Clock, source: Rc<Source>, idle: Option<Duration>) -> Self {
+    pub(super) fn new(worker: Rc<Worker>, source: Rc<Source>, idle: Option<Duration>) -> Self {
         Self {
-            clock,
             source,
             request: None,
             attempt: None,
             idle,
-            timer: Timer::default(),
+            timer: Timer::new(worker),
         }
     }
 
@@ -80,17 +77,10 @@ impl Timing {
         if let Some(broken) = self.source.broken() {
             return Poll::Ready(Expired::Body(broken));
         }
-        loop {
-            let Some((at, why)) = self.next(attempt) else {
-                return Poll::Pending;
-            };
-            if self.timer.poll(self.clock, at, cx).is_pending() {
-                return Poll::Pending;
-            }
-            if at <= self.clock.now() {
-                return Poll::Ready(why);
-            }
-        }
+        let Some((at, why)) = self.next(attempt) else {
+            return Poll::Pending;
+        };
+        self.timer.poll(at, cx).map(|()| why)
     }
 
     /// What runs out next.
@@ -104,31 +94,5 @@ impl Timing {
         let idle = self.idle.map(|limit| (active.plus(limit), Expired::Idle));
         let all = request.into_iter().chain(tried).chain(idle);
         all.min_by_key(|(at, _)| *at)
-    }
-}
-
-/// A timer that is made when it is first needed.
-#[derive(Debug, Default)]
-pub(super) struct Timer {
-    armed: Tick,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Timer {
-    /// Ready when it is `at`.
-    pub(super) fn poll(&mut self, clock: Clock, at: Tick, cx: &mut Context<'_>) -> Poll<()> {
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(clock.instant(at))));
-        if self.armed != at {
-            sleep.as_mut().reset(clock.instant(at));
-            self.armed = at;
-        }
-        sleep.as_mut().poll(cx)
-    }
-
-    /// When it rings; meaningless before it is polled.
-    pub(super) fn armed(&self) -> Option<Tick> {
-        self.sleep.as_ref().map(|_| self.armed)
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -21,10 +21,10 @@ use crate::listen::accept::Phase;
 use crate::listen::io::ClientIo;
 use crate::proxy::Live;
 use crate::proxy::body::Held;
-use crate::proxy::timing::Timer;
 use crate::telemetry::record::Reason;
 use crate::tick::Tick;
 use crate::upstream::http1::Leftover;
+use crate::worker::timers::Timer;
 
 /// Buffer of each direction, in bytes.
 const BUFFER: usize = 16 * 1024;
@@ -72,9 +72,9 @@ impl Tunnel {
                 BUFFER,
                 BUFFER,
             );
-            let mut timer = Timer::default();
+            let mut timer = Timer::new(Rc::clone(&worker));
             let idle = self.idle;
-            let idle = poll_fn(|cx| poll_idle(&mut timer, clock, (idle, last_byte.get()), cx));
+            let idle = poll_fn(|cx| poll_idle(&mut timer, (idle, last_byte.get()), cx));
             tokio::select! {
                 copied = copy => copied.err().map(|_| Reason::ClientGone),
                 () = idle => Some(Reason::StreamIdle),
@@ -95,21 +95,13 @@ impl Tunnel {
 /// Ready when nothing has come for `limit`.
 fn poll_idle(
     timer: &mut Timer,
-    clock: Clock,
     (limit, last_byte): (Option<Duration>, Tick),
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    let Some(limit) = limit else {
-        return Poll::Pending;
-    };
-    let at = last_byte.plus(limit);
-    let armed = timer.armed().filter(|armed| *armed > clock.now());
-    // Rings for the byte that was the last when it was armed, then looks again.
-    ready!(timer.poll(clock, armed.unwrap_or(at), cx));
-    if at <= clock.now() {
-        return Poll::Ready(());
+    match limit {
+        Some(limit) => timer.poll(last_byte.plus(limit), cx),
+        None => Poll::Pending,
     }
-    timer.poll(clock, at, cx)
 }
 
 /// Counts a tunnel as open for as long as it lives.
