@@ -166,43 +166,36 @@ impl Known {
         }
     }
 
-    /// Which one a name in lower case is.
+    /// Which one a name in lower case is. No two have length and first letter in
+    /// common, so at most one is compared.
     pub fn of(name: &[u8]) -> Self {
-        let exact = |expected: &[u8], known| if name == expected { known } else { Self::Other };
-        match name.len() {
-            2 => exact(b"te", Self::Te),
-            4 => exact(b"host", Self::Host),
-            6 => match name {
-                b"expect" => Self::Expect,
-                _ => exact(b"cookie", Self::Cookie),
-            },
-            7 => exact(b"upgrade", Self::Upgrade),
-            10 => match name {
-                b"connection" => Self::Connection,
-                b"user-agent" => Self::UserAgent,
-                b"keep-alive" => Self::KeepAlive,
-                _ => exact(b"tracestate", Self::Tracestate),
-            },
-            11 => match name {
-                b"traceparent" => Self::Traceparent,
-                _ => exact(b"grpc-status", Self::GrpcStatus),
-            },
-            12 => match name {
-                b"content-type" => Self::ContentType,
-                _ => exact(b"x-request-id", Self::RequestId),
-            },
-            13 => exact(b"authorization", Self::Authorization),
-            14 => exact(b"content-length", Self::ContentLength),
-            16 => exact(b"proxy-connection", Self::ProxyConnection),
-            17 => match name {
-                b"transfer-encoding" => Self::TransferEncoding,
-                _ => exact(b"x-evenkeel-reason", Self::Reason),
-            },
-            18 => exact(b"proxy-authenticate", Self::ProxyAuthenticate),
-            19 => exact(b"proxy-authorization", Self::ProxyAuthorization),
-            _ => Self::Other,
-        }
-        .or_forwarding(name)
+        let first = name.first().copied().unwrap_or_default();
+        let candidate = match (name.len(), first) {
+            (2, b't') => Self::Te,
+            (4, b'h') => Self::Host,
+            (6, b'c') => Self::Cookie,
+            (6, b'e') => Self::Expect,
+            (7, b'u') => Self::Upgrade,
+            (10, b'c') => Self::Connection,
+            (10, b'k') => Self::KeepAlive,
+            (10, b't') => Self::Tracestate,
+            (10, b'u') => Self::UserAgent,
+            (11, b'g') => Self::GrpcStatus,
+            (11, b't') => Self::Traceparent,
+            (12, b'c') => Self::ContentType,
+            (12, b'x') => Self::RequestId,
+            (13, b'a') => Self::Authorization,
+            (14, b'c') => Self::ContentLength,
+            (16, b'p') => Self::ProxyConnection,
+            (17, b't') => Self::TransferEncoding,
+            (17, b'x') => Self::Reason,
+            (18, b'p') => Self::ProxyAuthenticate,
+            (19, b'p') => Self::ProxyAuthorization,
+            _ => return Self::Other.or_forwarding(name),
+        };
+        let is_it = candidate.beginning().as_bytes().starts_with(name);
+        let known = if is_it { candidate } else { Self::Other };
+        known.or_forwarding(name)
     }
 
     fn or_forwarding(self, name: &[u8]) -> Self {
