@@ -22,8 +22,9 @@ enum Turn {
     None,
     /// Nobody has asked for the time yet.
     Unasked,
-    /// The time that was found when somebody asked first.
-    At(Instant),
+    /// The time that was found when somebody asked first, by a clock of this
+    /// origin.
+    At(Instant, Tick),
 }
 
 /// A turn of a task: one poll. It ends when this is dropped.
@@ -47,18 +48,6 @@ pub(crate) fn begin_turn() -> TurnGuard {
     }
 }
 
-fn now() -> Instant {
-    match TURN.get() {
-        Turn::At(instant) => instant,
-        Turn::Unasked => {
-            let instant = Instant::now();
-            TURN.set(Turn::At(instant));
-            instant
-        }
-        Turn::None => Instant::now(),
-    }
-}
-
 /// Turns the runtime's clock into [`Tick`]s.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
@@ -75,7 +64,18 @@ impl Clock {
 
     /// Now; within a turn, when it was asked first.
     pub fn now(&self) -> Tick {
-        Tick::default().plus(now().saturating_duration_since(self.origin))
+        match TURN.get() {
+            Turn::At(origin, tick) if origin == self.origin => tick,
+            turn => self.look(turn),
+        }
+    }
+
+    fn look(&self, turn: Turn) -> Tick {
+        let tick = Tick::default().plus(self.origin.elapsed());
+        if !matches!(turn, Turn::None) {
+            TURN.set(Turn::At(self.origin, tick));
+        }
+        tick
     }
 
     /// The runtime's name for a moment, for its timers.

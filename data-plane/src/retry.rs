@@ -75,6 +75,11 @@ impl<'a> Plan<'a> {
         Self { policy, granted: 0 }
     }
 
+    /// The retries of a request that has had some.
+    pub fn resumed(policy: Option<&'a ir::RetryPolicy>, granted: u32) -> Self {
+        Self { policy, granted }
+    }
+
     /// Whether the policy repeats attempts that ended like this.
     pub fn is_about(&self, outcome: Outcome) -> bool {
         let policy = self.policy;

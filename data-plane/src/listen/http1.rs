@@ -142,7 +142,7 @@ async fn exchange(conn: &Rc<Conn>, line: &SharedLine, request: Request) -> Optio
     };
     let body = Line::body(line);
     let handled = proxy::handle(Rc::clone(conn), request.head, body);
-    let Some(answer) = unless_gone(line, Box::pin(handled)).await else {
+    let Some(answer) = unless_gone(line, handled).await else {
         return Some(End::Gone);
     };
     let switches = answer.status == 101;

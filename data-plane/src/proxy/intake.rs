@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Uri;
@@ -21,7 +20,7 @@ use crate::proxy::hop;
 use crate::route::path;
 use crate::telemetry::exchange::Details;
 use crate::telemetry::trace::TraceContext;
-use crate::upstream::body::{BodyLimits, Source};
+use crate::upstream::body::{BodyLimits, RequestBody};
 
 /// Longest request id of a trusted hop that is believed, in bytes.
 const LONGEST_ID: usize = 128;
@@ -32,7 +31,7 @@ pub(crate) struct Intake {
     /// Its head. Its fields have `X-Request-Id`, and no `Host`.
     pub(crate) head: RequestHead,
     /// Its body, for one attempt or more.
-    pub(crate) body: Rc<Source>,
+    pub(crate) body: RequestBody,
     /// The address that is believed to be the client's.
     pub(crate) client: IpAddr,
     /// How many proxies in front of this one are believed.
@@ -80,7 +79,7 @@ impl Intake {
         name_request(live, &mut head, hops);
         let trace = trace(live, &head);
         describe(live, &head, trace, client);
-        let body = Source::new(body, limits, live.conn.worker.shared.clock);
+        let body = RequestBody::new(body, limits, live.conn.worker.shared.clock);
         Ok(Self {
             head,
             body,

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::listen::accept::Phase;
 use crate::listen::io::ClientIo;
 use crate::proxy::Live;
-use crate::proxy::body::Held;
+use crate::proxy::forward::Journey;
 use crate::telemetry::record::Reason;
 use crate::tick::Tick;
 use crate::upstream::http1::Leftover;
@@ -32,9 +32,8 @@ const BUFFER: usize = 16 * 1024;
 /// What is needed to carry bytes once the client has seen the switch.
 pub(crate) struct Tunnel {
     upstream: Leftover,
-    live: Live,
-    _held: Held,
-    idle: Option<Duration>,
+    /// The request that asked for it.
+    journey: Box<Journey>,
 }
 
 impl fmt::Debug for Tunnel {
@@ -45,22 +44,18 @@ impl fmt::Debug for Tunnel {
 
 impl Tunnel {
     /// Between a client's connection and what is left of an endpoint's.
-    pub(super) fn new(upstream: Leftover, held: Held, live: Live, idle: Option<Duration>) -> Self {
-        Self {
-            upstream,
-            live,
-            _held: held,
-            idle,
-        }
+    pub(super) fn new(upstream: Leftover, journey: Box<Journey>) -> Self {
+        Self { upstream, journey }
     }
 
     /// Carries bytes until the end.
     pub(crate) async fn run(mut self, client: ClientIo, mut phase: watch::Receiver<Phase>) {
-        let worker = Rc::clone(&self.live.conn.worker);
+        let live = &mut self.journey.live;
+        let worker = Rc::clone(&live.conn.worker);
         let clock = worker.shared.clock;
         let counts = worker.counts();
         counts.upgrades.fetch_add(1, Ordering::Relaxed);
-        let _open = Open::begin(&self.live);
+        let _open = Open::begin(live);
         let last_byte = Rc::new(Cell::new(clock.now()));
         let mut client = Counted::new(client, Bytes::new(), &last_byte, clock);
         let Leftover { wire, read } = self.upstream;
@@ -73,7 +68,7 @@ impl Tunnel {
                 BUFFER,
             );
             let mut timer = Timer::new(Rc::clone(&worker));
-            let idle = self.idle;
+            let idle = live.listener.spec.timeouts.stream_idle;
             let idle = poll_fn(|cx| poll_idle(&mut timer, (idle, last_byte.get()), cx));
             tokio::select! {
                 copied = copy => copied.err().map(|_| Reason::ClientGone),
@@ -81,13 +76,12 @@ impl Tunnel {
                 _ = phase.wait_for(|phase| *phase == Phase::Cut) => Some(Reason::StreamIdle),
             }
         };
-        self.live.exchange.received(client.bytes);
-        self.live
-            .exchange
-            .sent(usize::try_from(upstream.bytes).unwrap_or(usize::MAX));
-        self.live.exchange.complete();
+        let exchange = &mut live.exchange;
+        exchange.received(client.bytes);
+        exchange.sent(usize::try_from(upstream.bytes).unwrap_or(usize::MAX));
+        exchange.complete();
         if let Some(reason) = reason {
-            self.live.exchange.cut(reason);
+            exchange.cut(reason);
         }
     }
 }

@@ -57,10 +57,16 @@ pub(crate) struct Exchange {
     complete: bool,
     received: u64,
     sent: u64,
-    attempts: SmallVec<[Attempt; 2]>,
     retry_denied: bool,
     trace: TraceContext,
-    details: Option<Box<Details>>,
+    noted: Option<Box<Noted>>,
+}
+
+/// What is noted for the record, if there is to be one.
+#[derive(Debug)]
+struct Noted {
+    details: Details,
+    attempts: SmallVec<[Attempt; 2]>,
 }
 
 impl Exchange {
@@ -79,10 +85,9 @@ impl Exchange {
             complete: false,
             received: 0,
             sent: 0,
-            attempts: SmallVec::new(),
             retry_denied: false,
             trace: TraceContext::default(),
-            details: None,
+            noted: None,
         }
     }
 
@@ -95,7 +100,10 @@ impl Exchange {
     pub(crate) fn describe(&mut self, trace: TraceContext, details: impl FnOnce() -> Details) {
         let sink = &self.worker.shared.sink;
         if sink.wants(&self.listener, trace.sampled) {
-            self.details = Some(Box::new(details()));
+            self.noted = Some(Box::new(Noted {
+                details: details(),
+                attempts: SmallVec::new(),
+            }));
         }
         self.trace = trace;
     }
@@ -125,15 +133,10 @@ impl Exchange {
         self.cluster = Some(Arc::clone(cluster));
     }
 
-    /// The cluster that is to answer it.
-    pub(crate) fn cluster(&self) -> Option<&Arc<Cluster>> {
-        self.cluster.as_ref()
-    }
-
-    /// An attempt has ended.
-    pub(crate) fn attempted(&mut self, attempt: Attempt) {
-        if self.details.is_some() {
-            self.attempts.push(attempt);
+    /// An attempt has ended. `attempt` is called only if there will be a record.
+    pub(crate) fn attempted(&mut self, attempt: impl FnOnce() -> Attempt) {
+        if let Some(noted) = &mut self.noted {
+            noted.attempts.push(attempt());
         }
     }
 
@@ -187,7 +190,8 @@ impl Exchange {
         }
     }
 
-    fn record(&mut self, details: Details, took: std::time::Duration) -> Record {
+    fn record(&mut self, noted: Noted, took: std::time::Duration) -> Record {
+        let Noted { details, attempts } = noted;
         let gone = (!self.complete).then_some(Reason::ClientGone);
         Record {
             request_id: details.request_id,
@@ -208,7 +212,7 @@ impl Exchange {
             took,
             status: self.status,
             reason: self.reason.or(gone),
-            attempts: std::mem::take(&mut self.attempts),
+            attempts,
             retry_denied: self.retry_denied,
             received: self.received,
             sent: self.sent,
@@ -221,8 +225,8 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let took = self.worker.now().since(self.started);
         self.count(took);
-        if let Some(details) = self.details.take() {
-            let record = self.record(*details, took);
+        if let Some(noted) = self.noted.take() {
+            let record = self.record(*noted, took);
             self.worker.shared.sink.finish(self.worker.index, record);
         }
     }
