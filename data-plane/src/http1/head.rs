@@ -133,6 +133,7 @@ pub(super) fn read_fields(
             return Ok(None);
         };
         let value = line.get(begin..end).unwrap_or_default();
+        let plain = begin == colon + 2 && line.get(colon + 1) == Some(&b' ');
         let blanks = value.iter().rev().take_while(|byte| is_blank(**byte));
         let value = begin..end - blanks.count();
         if fields.len() >= most {
@@ -144,7 +145,7 @@ pub(super) fn read_fields(
         let (Some(name), Some(value)) = (name, value) else {
             return Err(TOO_LARGE);
         };
-        fields.note_ahead(name, value, known);
+        fields.note_ahead((name, value), known, plain);
         at += end + 2;
     }
 }

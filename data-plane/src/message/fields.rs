@@ -59,6 +59,9 @@ struct Entry {
     name: Span,
     value: Span,
     known: Known,
+    /// Whether it stands in the text as it is to be written, up to its end of
+    /// line.
+    plain: bool,
 }
 
 /// Header fields, or trailers. Names are in lower case.
@@ -93,15 +96,22 @@ impl Fields {
     /// A field that stands in the text. Its name must be in lower case there.
     pub fn note(&mut self, name: Span, value: Span) {
         let known = Known::of(self.at(name));
-        self.present = self.present.and(known);
-        self.entries.push(Entry { name, value, known });
+        let between = self.text.get(name.end()..value.start());
+        let plain = between == Some(SEPARATOR);
+        self.note_ahead((name, value), known, plain);
     }
 
     /// A field of a text that is put under them later. Its name must be in lower
-    /// case there.
-    pub(crate) fn note_ahead(&mut self, name: Span, value: Span, known: Known) {
+    /// case there. `plain` if a colon and one space are all that stands between
+    /// name and value.
+    pub(crate) fn note_ahead(&mut self, (name, value): (Span, Span), known: Known, plain: bool) {
         self.present = self.present.and(known);
-        self.entries.push(Entry { name, value, known });
+        self.entries.push(Entry {
+            name,
+            value,
+            known,
+            plain,
+        });
     }
 
     /// Puts the text under fields that were noted ahead of it.
@@ -314,7 +324,7 @@ impl Fields {
         let end = self.text.len() - END_OF_LINE.len();
         let name = Span::new(at, colon).unwrap_or_default();
         let value = Span::new(at + beginning, end).unwrap_or_default();
-        self.note_ahead(name, value, known);
+        self.note_ahead((name, value), known, true);
     }
 
     /// Writes all of them, each as `name: value` with its end of line (RFC 9112,
@@ -323,43 +333,41 @@ impl Fields {
         self.write_without(Names::default(), out);
     }
 
-    /// Writes all of them but those of some names.
+    /// Writes all of them but those of some names. What stands in one piece in the
+    /// text is written in one piece.
     pub fn write_without(&self, names: Names, out: &mut Vec<u8>) {
-        // From where to where; the next field may join if the last one is plain.
-        let mut run: Option<(usize, usize)> = None;
-        for entry in self.entries.iter().filter(|entry| !names.has(entry.known)) {
-            let plain = self.is_plain(entry);
-            match &mut run {
-                Some((_, end)) if plain && entry.name.start() == *end + 2 => {
-                    *end = entry.value.end();
-                    continue;
-                }
-                Some(done) => self.write_run(*done, out),
-                None => {}
+        // From where to where the piece goes that is not written yet.
+        let (mut from, mut to) = (0, 0);
+        for entry in &self.entries {
+            if names.has(entry.known) {
+                continue;
             }
-            let from = if plain {
-                entry.name.start()
+            let begin = entry.name.start();
+            if entry.plain && begin == to {
+                to = entry.value.end() + END_OF_LINE.len();
+                continue;
+            }
+            self.write_piece(from, to, out);
+            (from, to) = if entry.plain {
+                (begin, entry.value.end() + END_OF_LINE.len())
             } else {
-                out.extend_from_slice(self.at(entry.name));
-                out.extend_from_slice(b": ");
-                entry.value.start()
+                for part in [self.at(entry.name), SEPARATOR, self.at(entry.value)] {
+                    out.extend_from_slice(part);
+                }
+                out.extend_from_slice(END_OF_LINE);
+                (0, 0)
             };
-            run = Some((from, entry.value.end()));
         }
-        if let Some(done) = run {
-            self.write_run(done, out);
-        }
+        self.write_piece(from, to, out);
     }
 
-    /// Whether it stands in the text as it is to be written.
-    fn is_plain(&self, entry: &Entry) -> bool {
-        entry.value.start() == entry.name.end() + 2
-            && self.text.get(entry.name.end() + 1) == Some(&b' ')
-    }
-
-    fn write_run(&self, (from, to): (usize, usize), out: &mut Vec<u8>) {
-        out.extend_from_slice(self.text.get(from..to).unwrap_or_default());
-        out.extend_from_slice(b"\r\n");
+    /// Writes lines as they stand in the text. The end of the last may differ.
+    fn write_piece(&self, from: usize, to: usize, out: &mut Vec<u8>) {
+        if to > from {
+            let end = to - END_OF_LINE.len();
+            out.extend_from_slice(self.text.get(from..end).unwrap_or_default());
+            out.extend_from_slice(END_OF_LINE);
+        }
     }
 }
 

@@ -191,19 +191,14 @@ impl Known {
             (17, b'x') => Self::Reason,
             (18, b'p') => Self::ProxyAuthenticate,
             (19, b'p') => Self::ProxyAuthorization,
-            _ => return Self::Other.or_forwarding(name),
+            _ => Self::Other,
         };
-        let is_it = candidate.beginning().as_bytes().starts_with(name);
-        let known = if is_it { candidate } else { Self::Other };
-        known.or_forwarding(name)
-    }
-
-    fn or_forwarding(self, name: &[u8]) -> Self {
-        let begins = matches!(name, [b'f' | b'x', b'o' | b'-' | b'_', ..]);
-        if self == Self::Other && begins {
-            forwarding(name)
-        } else {
-            self
+        if candidate != Self::Other && candidate.beginning().as_bytes().starts_with(name) {
+            return candidate;
+        }
+        match first {
+            b'f' | b'x' => forwarding(name),
+            _ => Self::Other,
         }
     }
 }

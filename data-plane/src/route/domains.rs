@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use evenkeel_shared::ir::Domain;
+use memchr::memchr;
 use rapidhash::RapidHashMap;
 use smallvec::SmallVec;
 
@@ -52,8 +53,13 @@ impl Domains {
         } else {
             authority
         };
-        let host = lower(host);
-        let host = host.as_slice();
+        let lowered: SmallVec<[u8; 256]>;
+        let host = if has_upper(host) {
+            lowered = lower(host);
+            lowered.as_slice()
+        } else {
+            host.as_bytes()
+        };
         let exact = self.exact.get(host).copied();
         exact
             .or_else(|| self.suffixes.find(host, |host, n| &host[host.len() - n..]))
@@ -80,6 +86,12 @@ impl Wildcards {
     }
 }
 
+/// Looks at all of it, so that it can look at many bytes at once.
+fn has_upper(host: &str) -> bool {
+    let bytes = host.bytes();
+    bytes.fold(false, |any, byte| any | byte.is_ascii_uppercase())
+}
+
 /// The host in lower case; on the stack, as names are at most 253 bytes long.
 fn lower(host: &str) -> SmallVec<[u8; 256]> {
     host.bytes().map(|byte| byte.to_ascii_lowercase()).collect()
@@ -92,8 +104,9 @@ fn without_port(authority: &str) -> &str {
         let end = authority.find(']').map_or(authority.len(), |end| end + 1);
         return &authority[..end];
     }
-    match authority.split_once(':') {
-        Some((host, port)) if !port.contains(':') => host,
+    let colon = |text: &str| memchr(b':', text.as_bytes());
+    match colon(authority).map(|at| authority.split_at(at)) {
+        Some((host, port)) if colon(&port[1..]).is_none() => host,
         _ => authority,
     }
 }
