@@ -8,6 +8,7 @@
 
 use memchr::{memchr, memchr_iter};
 
+use crate::http1::lanes::{self, LANES};
 use crate::http1::{Limits, Refused};
 use crate::message::{Fields, Known, Span};
 
@@ -172,36 +173,27 @@ pub(super) fn line_end(text: &[u8], from: usize) -> Result<Option<usize>, Refuse
     }
 }
 
-/// How many bytes come before the first control character. Looks at eight of them
-/// at a time.
+/// How many bytes come before the first control character.
 fn until_control(bytes: &[u8]) -> usize {
-    const EACH: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = EACH * 0x80;
-
-    let (eights, rest) = bytes.as_chunks();
-    for (number, eight) in eights.iter().enumerate() {
-        let word = u64::from_le_bytes(*eight);
-        // A subtraction borrows only from bytes above one that is found.
-        let below_space = word.wrapping_sub(EACH * 0x20) & !word;
-        let other_than_delete = word ^ (EACH * 0x7F);
-        let delete = other_than_delete.wrapping_sub(EACH) & !other_than_delete;
-        let found = (below_space | delete) & HIGH;
-        if found != 0 {
-            return number * 8 + (found.trailing_zeros() / 8) as usize;
+    let (lanes, rest) = bytes.as_chunks();
+    for (number, each) in lanes.iter().enumerate() {
+        let plain = lanes::until_control(each);
+        if plain < LANES {
+            return number * LANES + plain;
         }
     }
     let in_rest = rest.iter().position(u8::is_ascii_control);
-    eights.len() * 8 + in_rest.unwrap_or(rest.len())
+    lanes.len() * LANES + in_rest.unwrap_or(rest.len())
 }
 
 /// Makes the name lower case with which a line begins. Returns the place of its
 /// colon; `None` if the text ends before.
 fn lower_name(line: &mut [u8]) -> Result<Option<usize>, Refused> {
     let mut at = 0;
-    while let Some(eight) = line.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
-        let plain = lower_plain(eight);
+    while let Some(begin) = line.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        let plain = lanes::lower_plain(begin);
         at += plain;
-        if plain < 8 {
+        if plain < LANES {
             break;
         }
     }
@@ -222,29 +214,6 @@ fn lower_name(line: &mut [u8]) -> Result<Option<usize>, Refused> {
         Some(b'\n') => Err(BARE_LF),
         _ => Err(Refused::bad("a field name that is no token")),
     }
-}
-
-/// Makes the letters, digits and `-` lower case with which eight bytes begin. How
-/// many there are.
-fn lower_plain(eight: &mut [u8; 8]) -> usize {
-    const EACH: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = EACH * 0x80;
-
-    let word = u64::from_le_bytes(*eight);
-    // Without their highest bit, bytes can be added to without a carry.
-    let low = word & !HIGH;
-    // The highest bit of each byte says whether it is at least `from`.
-    let at_least = |bytes: u64, from: u8| bytes.wrapping_add(EACH * u64::from(0x80 - from));
-    let folded = low | (EACH * 0x20);
-    let letter = at_least(folded, b'a') & !at_least(folded, b'z' + 1);
-    let digit = at_least(low, b'0') & !at_least(low, b'9' + 1);
-    let dash = !at_least(low ^ (EACH * u64::from(b'-')), 1);
-    let other = !(letter | digit | dash) | word;
-    let plain = ((other & HIGH).trailing_zeros() / 8) as usize;
-    let counted = u64::MAX.checked_shr(64 - 8 * u32::try_from(plain).unwrap_or(8));
-    let upper = letter & HIGH & counted.unwrap_or(0);
-    *eight = (word | (upper >> 2)).to_le_bytes();
-    plain
 }
 
 /// Whether a byte may stand in a token (RFC 9110, section 5.6.2).
@@ -283,24 +252,3 @@ const NAME: [u8; 256] = {
     }
     table
 };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn eight_bytes_at_once_are_what_each_is_alone() {
-        for byte in 0..=u8::MAX {
-            for place in 0..8 {
-                let mut eight = *b"aB3-zY0Q";
-                eight[place] = byte;
-                let plain = byte.is_ascii_alphanumeric() || byte == b'-';
-                let expected = if plain { 8 } else { place };
-                let mut lower = eight;
-                lower[..expected].make_ascii_lowercase();
-                assert_eq!(lower_plain(&mut eight), expected, "{byte} at {place}");
-                assert_eq!(eight, lower, "{byte} at {place}");
-            }
-        }
-    }
-}
