@@ -1,15 +1,18 @@
-//! The one place where time enters: tokio's clock, so that paused time governs
-//! tests.
+//! The one place where time enters: the runtime's clock.
 //!
 //! While a connection's task does its turn, time stands still: one look at the
 //! system's clock serves all that happens in it.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 
 use tokio::time::Instant;
 
 use crate::tick::Tick;
+
+/// When the first clock of the process began.
+static ORIGIN: OnceLock<Instant> = OnceLock::new();
 
 thread_local! {
     /// The time of the turn that this thread is doing.
@@ -22,9 +25,8 @@ enum Turn {
     None,
     /// Nobody has asked for the time yet.
     Unasked,
-    /// The time that was found when somebody asked first, by a clock of this
-    /// origin.
-    At(Instant, Tick),
+    /// The time that was found when somebody asked first.
+    At(Tick),
 }
 
 /// A turn of a task: one poll. It ends when this is dropped.
@@ -48,24 +50,25 @@ pub(crate) fn begin_turn() -> TurnGuard {
     }
 }
 
-/// Turns the runtime's clock into [`Tick`]s.
+/// Turns the runtime's clock into [`Tick`]s. All clocks of a process show the
+/// same time.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     origin: Instant,
 }
 
 impl Clock {
-    /// A clock that begins now.
+    /// A clock. The first of the process begins at 0.
     pub fn start() -> Self {
         Self {
-            origin: Instant::now(),
+            origin: *ORIGIN.get_or_init(Instant::now),
         }
     }
 
     /// Now; within a turn, when it was asked first.
     pub fn now(&self) -> Tick {
         match TURN.get() {
-            Turn::At(origin, tick) if origin == self.origin => tick,
+            Turn::At(tick) => tick,
             turn => self.look(turn),
         }
     }
@@ -73,7 +76,7 @@ impl Clock {
     fn look(&self, turn: Turn) -> Tick {
         let tick = Tick::default().plus(self.origin.elapsed());
         if !matches!(turn, Turn::None) {
-            TURN.set(Turn::At(self.origin, tick));
+            TURN.set(Turn::At(tick));
         }
         tick
     }
@@ -110,5 +113,13 @@ mod tests {
         assert_eq!(clock.now(), first);
         drop(turn);
         assert!(clock.now().since(first) >= Duration::from_millis(1));
+    }
+
+    #[test]
+    fn all_clocks_show_the_same_time() {
+        let (one, other) = (Clock::start(), Clock::start());
+        let _turn = begin_turn();
+        assert_eq!(one.now(), other.now());
+        assert_eq!(one.instant(one.now()), other.instant(one.now()));
     }
 }

@@ -98,8 +98,7 @@ impl Future for Handling {
 
 /// Begins to answer a request.
 pub(crate) fn handle(conn: Rc<Conn>, head: RequestHead, body: ClientBody) -> Handling {
-    let snapshot = conn.worker.snapshot();
-    let listener = conn.current_listener(&snapshot);
+    let listener = conn.current_listener();
     let mut live = Live {
         exchange: Exchange::start(Rc::clone(&conn.worker), Arc::clone(&listener.front)),
         http10: head.version == Version::Http10,

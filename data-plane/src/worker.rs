@@ -203,6 +203,12 @@ impl Worker {
         Arc::clone(self.snapshot.borrow_mut().load())
     }
 
+    /// What `look` finds in the configuration in force. It must not look at it
+    /// again by itself.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
+        look(self.snapshot.borrow_mut().load())
+    }
+
     /// Now.
     pub(crate) fn now(&self) -> Tick {
         self.shared.clock.now()

@@ -115,6 +115,9 @@ pub(super) fn read_fields(
     most: usize,
     fields: &mut Fields,
 ) -> Result<Option<usize>, Refused> {
+    if text.len() > MOST_BYTES {
+        return Err(TOO_LARGE);
+    }
     let mut at = from;
     loop {
         let line = text.get_mut(at..).unwrap_or_default();
@@ -133,19 +136,17 @@ pub(super) fn read_fields(
         let Some(end) = line_end(line, begin)? else {
             return Ok(None);
         };
-        let value = line.get(begin..end).unwrap_or_default();
-        let plain = begin == colon + 2 && line.get(colon + 1) == Some(&b' ');
-        let blanks = value.iter().rev().take_while(|byte| is_blank(**byte));
-        let value = begin..end - blanks.count();
+        let mut last = end;
+        while last > begin && line.get(last - 1).is_some_and(|byte| is_blank(*byte)) {
+            last -= 1;
+        }
         if fields.len() >= most {
             return Err(Refused::too_large("the head has too many fields"));
         }
         let known = Known::of(line.get(..colon).unwrap_or_default());
-        let name = Span::new(at, at + colon);
-        let value = Span::new(at + value.start, at + value.end);
-        let (Some(name), Some(value)) = (name, value) else {
-            return Err(TOO_LARGE);
-        };
+        let plain = begin == colon + 2 && line.get(colon + 1) == Some(&b' ');
+        let name = Span::within(at, at + colon);
+        let value = Span::within(at + begin, at + last);
         fields.note_ahead((name, value), known, plain);
         at += end + 2;
     }
@@ -194,6 +195,9 @@ fn lower_name(line: &mut [u8]) -> Result<Option<usize>, Refused> {
         let plain = lanes::lower_plain(begin);
         at += plain;
         if plain < LANES {
+            if at > 0 && begin.get(plain) == Some(&b':') {
+                return Ok(Some(at));
+            }
             break;
         }
     }

@@ -34,6 +34,16 @@ impl Span {
         Some(Self { at, length })
     }
 
+    /// The same, of a text of which all bytes have places.
+    pub(crate) fn within(from: usize, to: usize) -> Self {
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let at = place(from);
+        Self {
+            at,
+            length: place(to).saturating_sub(at),
+        }
+    }
+
     /// First byte.
     pub fn start(self) -> usize {
         self.at as usize
@@ -322,8 +332,8 @@ impl Fields {
     fn note_line(&mut self, at: usize, beginning: usize, known: Known) {
         let colon = at + beginning - SEPARATOR.len();
         let end = self.text.len() - END_OF_LINE.len();
-        let name = Span::new(at, colon).unwrap_or_default();
-        let value = Span::new(at + beginning, end).unwrap_or_default();
+        let name = Span::within(at, colon);
+        let value = Span::within(at + beginning, end);
         self.note_ahead((name, value), known, true);
     }
 

@@ -147,6 +147,14 @@ impl Head for RequestHead {
         self.fields.text_at(self.path)
     }
 
+    fn authority_bytes(&self) -> &[u8] {
+        self.fields.at(self.authority)
+    }
+
+    fn path_bytes(&self) -> &[u8] {
+        self.fields.at(self.path)
+    }
+
     fn each_value(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         self.fields.each_value(name, each);
     }

@@ -14,7 +14,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use evenkeel_shared::ir;
@@ -31,6 +30,7 @@ use crate::proxy::select;
 use crate::proxy::timing::{Expired, Timing};
 use crate::proxy::{Handling, Live};
 use crate::runtime::snapshot::Route;
+use crate::telemetry::counters::add_one;
 use crate::upstream::body::RequestBody;
 use crate::upstream::cluster::{Cluster, ClusterCounts};
 use crate::upstream::connection::Connection;
@@ -310,8 +310,4 @@ impl Journey {
         self.forget_head();
         self.live
     }
-}
-
-pub(super) fn add_one(number: &AtomicU64) {
-    number.fetch_add(1, Ordering::Relaxed);
 }

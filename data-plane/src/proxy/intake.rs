@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
+use memchr::memchr;
 use uuid::Uuid;
 
 use crate::filter::forwarded;
@@ -195,18 +196,18 @@ fn checked(value: &[u8]) -> Result<Cow<'_, [u8]>, ProxyError> {
 /// Whether it is a name or an IPv4 address, in lower case, perhaps with a port:
 /// what nearly all requests have, and needs no further look.
 fn is_plain(authority: &[u8]) -> bool {
-    let letter = |byte: &u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-')
-    };
-    let host = authority.iter().position(|byte| !letter(byte));
-    match host.map(|host| authority.split_at(host)) {
-        None => !authority.is_empty(),
-        Some(([], _)) => false,
-        Some((_, [b':', port @ ..])) => {
-            (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit)
+    let letter = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
+    let colon = memchr(b':', authority);
+    let (host, port) = authority.split_at(colon.unwrap_or(authority.len()));
+    // Looks at all of it, so that it can look at many bytes at once.
+    let named = host.iter().fold(true, |all, byte| all & letter(*byte));
+    let port_fits = match port {
+        [] => true,
+        [_, number @ ..] => {
+            (1..=5).contains(&number.len()) && number.iter().all(u8::is_ascii_digit)
         }
-        Some(_) => false,
-    }
+    };
+    named && !host.is_empty() && port_fits
 }
 
 /// Brings path and query into normal form.

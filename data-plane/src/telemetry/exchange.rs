@@ -5,13 +5,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 use uuid::Uuid;
 
 use crate::runtime::snapshot::{Front, Route};
-use crate::telemetry::counters::latency_bucket;
+use crate::telemetry::counters::{add, add_one, latency_bucket};
 use crate::telemetry::record::{Attempt, Reason, Record};
 use crate::telemetry::trace::TraceContext;
 use crate::tick::Tick;
@@ -73,7 +72,7 @@ impl Exchange {
     /// A request whose head is complete now.
     pub(crate) fn start(worker: Rc<Worker>, listener: Arc<Front>) -> Self {
         let counts = listener.counts.of(worker.index);
-        counts.requests_open.fetch_add(1, Ordering::Relaxed);
+        add_one(&counts.requests_open);
         Self {
             started: worker.now(),
             worker,
@@ -122,14 +121,14 @@ impl Exchange {
     pub(crate) fn rate_limited(&self) {
         if let Some(route) = &self.route {
             let counts = route.counts.of(self.worker.index);
-            counts.rate_limited.fetch_add(1, Ordering::Relaxed);
+            add_one(&counts.rate_limited);
         }
     }
 
     /// A cluster is to answer it.
     pub(crate) fn sent_to(&mut self, cluster: &Arc<Cluster>) {
         let counts = cluster.counts.of(self.worker.index);
-        counts.requests.fetch_add(1, Ordering::Relaxed);
+        add_one(&counts.requests);
         self.cluster = Some(Arc::clone(cluster));
     }
 
@@ -170,8 +169,7 @@ impl Exchange {
     pub(crate) fn cut(&mut self, reason: Reason) {
         self.reason = Some(reason);
         if reason == Reason::UpstreamBroke {
-            let broken = &self.worker.counts().broken_responses;
-            broken.fetch_add(1, Ordering::Relaxed);
+            add_one(&self.worker.counts().broken_responses);
         }
     }
 
@@ -179,14 +177,14 @@ impl Exchange {
         let worker = self.worker.index;
         let class = usize::from(self.status / 100).min(5);
         let listener = self.listener.counts.of(worker);
-        listener.requests_open.fetch_sub(1, Ordering::Relaxed);
+        add(&listener.requests_open, 1_u64.wrapping_neg());
         add_one(&listener.answers[class]);
         if let Some(route) = &self.route {
             let counts = route.counts.of(worker);
             add_one(&counts.answers[class]);
             add_one(&counts.latency[latency_bucket(took)]);
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            counts.latency_sum_us.fetch_add(micros, Ordering::Relaxed);
+            add(&counts.latency_sum_us, micros);
         }
     }
 
@@ -230,8 +228,4 @@ impl Drop for Exchange {
             self.worker.shared.sink.finish(self.worker.index, record);
         }
     }
-}
-
-fn add_one(number: &AtomicU64) {
-    number.fetch_add(1, Ordering::Relaxed);
 }
