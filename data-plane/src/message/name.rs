@@ -170,31 +170,33 @@ impl Known {
     /// common, so at most one is compared.
     pub fn of(name: &[u8]) -> Self {
         let first = name.first().copied().unwrap_or_default();
-        let candidate = match (name.len(), first) {
-            (2, b't') => Self::Te,
-            (4, b'h') => Self::Host,
-            (6, b'c') => Self::Cookie,
-            (6, b'e') => Self::Expect,
-            (7, b'u') => Self::Upgrade,
-            (10, b'c') => Self::Connection,
-            (10, b'k') => Self::KeepAlive,
-            (10, b't') => Self::Tracestate,
-            (10, b'u') => Self::UserAgent,
-            (11, b'g') => Self::GrpcStatus,
-            (11, b't') => Self::Traceparent,
-            (12, b'c') => Self::ContentType,
-            (12, b'x') => Self::RequestId,
-            (13, b'a') => Self::Authorization,
-            (14, b'c') => Self::ContentLength,
-            (16, b'p') => Self::ProxyConnection,
-            (17, b't') => Self::TransferEncoding,
-            (17, b'x') => Self::Reason,
-            (18, b'p') => Self::ProxyAuthenticate,
-            (19, b'p') => Self::ProxyAuthorization,
-            _ => Self::Other,
+        let candidate: Option<(&[u8], Self)> = match (name.len(), first) {
+            (2, b't') => Some((b"te", Self::Te)),
+            (4, b'h') => Some((b"host", Self::Host)),
+            (6, b'c') => Some((b"cookie", Self::Cookie)),
+            (6, b'e') => Some((b"expect", Self::Expect)),
+            (7, b'u') => Some((b"upgrade", Self::Upgrade)),
+            (10, b'c') => Some((b"connection", Self::Connection)),
+            (10, b'k') => Some((b"keep-alive", Self::KeepAlive)),
+            (10, b't') => Some((b"tracestate", Self::Tracestate)),
+            (10, b'u') => Some((b"user-agent", Self::UserAgent)),
+            (11, b'g') => Some((b"grpc-status", Self::GrpcStatus)),
+            (11, b't') => Some((b"traceparent", Self::Traceparent)),
+            (12, b'c') => Some((b"content-type", Self::ContentType)),
+            (12, b'x') => Some((b"x-request-id", Self::RequestId)),
+            (13, b'a') => Some((b"authorization", Self::Authorization)),
+            (14, b'c') => Some((b"content-length", Self::ContentLength)),
+            (16, b'p') => Some((b"proxy-connection", Self::ProxyConnection)),
+            (17, b't') => Some((b"transfer-encoding", Self::TransferEncoding)),
+            (17, b'x') => Some((b"x-evenkeel-reason", Self::Reason)),
+            (18, b'p') => Some((b"proxy-authenticate", Self::ProxyAuthenticate)),
+            (19, b'p') => Some((b"proxy-authorization", Self::ProxyAuthorization)),
+            _ => None,
         };
-        if candidate != Self::Other && candidate.beginning().as_bytes().starts_with(name) {
-            return candidate;
+        if let Some((candidate, known)) = candidate
+            && name == candidate
+        {
+            return known;
         }
         match first {
             b'f' | b'x' => forwarding(name),
