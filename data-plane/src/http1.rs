@@ -19,7 +19,6 @@ pub mod chunked;
 mod head;
 mod lanes;
 mod length;
-mod lines;
 pub mod request;
 pub mod response;
 mod status;

@@ -11,23 +11,13 @@ pub(super) type Lanes = [u8; LANES];
 /// The number of each lane.
 const NUMBERS: Lanes = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
-/// Bytes that are searched for control characters together.
-pub(super) const BLOCK: usize = 4 * LANES;
-
-/// Which of the bytes are control characters: a bit for each, the lowest for the
-/// first.
-pub(super) fn controls(block: &[u8; BLOCK]) -> u64 {
-    let (lanes, _) = block.as_chunks();
-    let masks = lanes.iter().map(|lanes| u64::from(controls_of(lanes)));
-    masks.rev().fold(0, |all, mask| all << LANES | mask)
-}
-
-fn controls_of(lanes: &Lanes) -> u32 {
-    let bytes = u8x16::new(*lanes);
+/// How many bytes come before the first control character.
+pub(super) fn until_control(bytes: &Lanes) -> usize {
+    let bytes = u8x16::new(*bytes);
     // Only what is below the space is not the greater of the two.
     let fits = bytes.max(u8x16::splat(b' ')).simd_eq(bytes);
-    let delete = bytes.simd_eq(u8x16::splat(0x7F));
-    (!fits | delete).to_bitmask()
+    let is_delete = bytes.simd_eq(u8x16::splat(0x7F));
+    first(!fits.to_bitmask() | is_delete.to_bitmask())
 }
 
 /// Makes the letters, digits and `-` lower case with which the bytes begin. How
@@ -67,8 +57,8 @@ mod tests {
                 let mut lanes = *b"aB3-zY0Q9Zz-A5mX";
                 lanes[place] = byte;
                 let given = lanes;
-                let control = u32::from(byte.is_ascii_control()) << place;
-                assert_eq!(controls_of(&lanes), control, "{byte} at {place}");
+                let control = given.iter().position(u8::is_ascii_control);
+                assert_eq!(until_control(&lanes), control.unwrap_or(LANES));
                 let is_plain = byte.is_ascii_alphanumeric() || byte == b'-';
                 let plain = if is_plain { LANES } else { place };
                 assert_eq!(lower_plain(&mut lanes), plain, "{byte} at {place}");
@@ -76,15 +66,6 @@ mod tests {
                 lower[..plain].make_ascii_lowercase();
                 assert_eq!(lanes, lower, "{byte} at {place}");
             }
-        }
-    }
-
-    #[test]
-    fn every_byte_of_a_block_has_its_bit() {
-        for place in 0..BLOCK {
-            let mut block = [b'a'; BLOCK];
-            block[place] = b'\n';
-            assert_eq!(controls(&block), 1 << place);
         }
     }
 }

@@ -4,7 +4,6 @@ use memchr::memchr;
 
 use crate::http1::head::{self, Taken, is_token};
 use crate::http1::length;
-use crate::http1::lines;
 use crate::http1::{BodyLength, Limits, Refused};
 use crate::message::{Fields, Known, RequestHead, Span, Version};
 
@@ -44,7 +43,7 @@ pub fn read(
     spare: &mut Fields,
 ) -> Result<Option<Request>, Refused> {
     let start = first_line(buffer)?;
-    let read_line = |text: &[u8], end: usize| read_line(text, (start, end));
+    let read_line = |text: &[u8]| read_line(text, start);
     let taken = head::take(buffer, (start, seen), (limits, spare), read_line)?;
     let Some(Taken { line, fields }) = taken else {
         return Ok(None);
@@ -69,8 +68,8 @@ fn first_line(buffer: &[u8]) -> Result<usize, Refused> {
             [b'\r', b'\n', ..] => return Err(Refused::bad("too many empty lines")),
             [] | [b'\r'] => return Ok(start),
             [first, ..] if is_token(*first) => return Ok(start),
-            [b'\n', ..] => return Err(lines::BARE_LF),
-            [b'\r', ..] => return Err(lines::BARE_CR),
+            [b'\n', ..] => return Err(head::BARE_LF),
+            [b'\r', ..] => return Err(head::BARE_CR),
             _ => return Err(Refused::bad("the method is no token")),
         }
     }
@@ -80,8 +79,9 @@ fn first_line(buffer: &[u8]) -> Result<usize, Refused> {
 type Line = (Span, Span, Version);
 
 /// Reads the request line (RFC 9112, section 3), with one space between its parts.
-fn read_line(text: &[u8], (start, end): (usize, usize)) -> Result<Line, Refused> {
-    let line = text.get(start..end).unwrap_or_default();
+/// Returns where the next line begins as well.
+fn read_line(text: &[u8], start: usize) -> Result<(usize, Line), Refused> {
+    let line = text.get(start..).unwrap_or_default();
     let method = line.iter().position(|byte| !is_token(*byte));
     let method = method.unwrap_or(line.len());
     let Some([b' ', rest @ ..]) = line.get(method..) else {
@@ -93,13 +93,15 @@ fn read_line(text: &[u8], (start, end): (usize, usize)) -> Result<Line, Refused>
             reason: "the method is too long",
         });
     }
-    let length = memchr(b' ', rest).unwrap_or(rest.len());
-    let (target, version) = rest.split_at(length);
-    check_target(target)?;
-    let version = read_version(version)?;
+    let target = memchr(b' ', rest).unwrap_or(rest.len());
     let from = start + method + 1;
-    let method = Span::within(start, start + method);
-    Ok((method, Span::within(from, from + length), version))
+    let to = from + target;
+    check_target(rest.get(..target).unwrap_or_default())?;
+    let end = head::line_end(text, to)?.ok_or(head::BARE_LF)?;
+    let version = read_version(text.get(to..end).unwrap_or_default())?;
+    let method = Span::new(start, start + method).unwrap_or_default();
+    let target = Span::new(from, to).unwrap_or_default();
+    Ok((end + 2, (method, target, version)))
 }
 
 /// A target is not empty, and of visible ASCII. Of what cannot stand in a URI

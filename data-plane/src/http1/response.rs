@@ -64,9 +64,10 @@ pub fn read(
     }))
 }
 
-/// Reads the status line (RFC 9112, section 4): version and status. What the status
-/// is called says nothing, and may be missing.
-fn read_line(text: &[u8], end: usize) -> Result<(Version, u16), Refused> {
+/// Reads the status line (RFC 9112, section 4): where the next line begins, version
+/// and status. What the status is called says nothing, and may be missing.
+fn read_line(text: &[u8]) -> Result<(usize, (Version, u16)), Refused> {
+    let end = head::line_end(text, 0)?.ok_or(head::BARE_LF)?;
     let line = text.get(..end).unwrap_or_default();
     let (version, rest) = line.split_at_checked(8).unwrap_or_default();
     let version = match version {
@@ -81,7 +82,7 @@ fn read_line(text: &[u8], end: usize) -> Result<(Version, u16), Refused> {
         {
             let digits = [first, second, third].into_iter();
             let status = digits.fold(0, |all, digit| all * 10 + u16::from(digit - b'0'));
-            Ok((version, status))
+            Ok((end + 2, (version, status)))
         }
         _ => Err(Refused::bad("a status that is no number of three digits")),
     }
