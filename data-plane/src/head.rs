@@ -17,6 +17,16 @@ pub trait Head {
     /// The first value of the field. `name` is in lower case.
     fn first_value(&self, name: &str) -> Option<&[u8]>;
 
+    /// The authority, where it does not matter that it is text.
+    fn authority_bytes(&self) -> &[u8] {
+        self.authority().as_bytes()
+    }
+
+    /// The path without the query, likewise.
+    fn path_bytes(&self) -> &[u8] {
+        self.path().as_bytes()
+    }
+
     /// The path without the query.
     fn path(&self) -> &str {
         let target = self.target();

@@ -17,6 +17,7 @@
 
 pub mod chunked;
 mod head;
+mod lanes;
 mod length;
 pub mod request;
 pub mod response;

@@ -5,8 +5,11 @@
 //! comes. Whatever goes wrong is a `ProxyError`, turned
 //! into an answer in one place.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use evenkeel_shared::ir;
 
@@ -15,17 +18,20 @@ use crate::listen::connection::Conn;
 use crate::listen::watch::InProgress;
 use crate::message::{Fields, RequestHead, Version};
 use crate::proxy::body::AnswerBody;
-use crate::proxy::error::ProxyError;
+use crate::proxy::error::{LimitFields, ProxyError};
+use crate::proxy::forward::Journey;
 use crate::proxy::intake::Intake;
 use crate::runtime::snapshot::{Front, Listener};
 use crate::telemetry::exchange::Exchange;
 
 mod answer;
+mod attempt;
 pub(crate) mod body;
 pub(crate) mod error;
 mod forward;
 mod hop;
 mod intake;
+mod judge;
 mod outgoing;
 mod select;
 mod timing;
@@ -59,10 +65,40 @@ pub(crate) struct Answer {
     pub(crate) body: AnswerBody,
 }
 
-/// Answers a request. Never fails: every error is an answer.
-pub(crate) async fn handle(conn: Rc<Conn>, head: RequestHead, body: ClientBody) -> Answer {
-    let snapshot = conn.worker.snapshot();
-    let listener = conn.current_listener(&snapshot);
+/// A request that is being answered. Never fails: every error is an answer.
+#[must_use = "a request that is not polled is given up"]
+pub(crate) enum Handling {
+    /// There was nothing to wait for.
+    Answered(Option<Answer>),
+    /// An endpoint is asked.
+    Forwarding(Option<Box<Journey>>),
+}
+
+impl Future for Handling {
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let journey = match self.get_mut() {
+            Self::Answered(answer) => return answer.take().map_or(Poll::Pending, Poll::Ready),
+            Self::Forwarding(journey) => journey,
+        };
+        let Some(travelling) = journey else {
+            return Poll::Pending;
+        };
+        let ended = ready!(travelling.poll(cx));
+        let Some(journey) = journey.take() else {
+            return Poll::Pending;
+        };
+        Poll::Ready(match ended {
+            Ok(passed) => journey.answer(passed),
+            Err(error) => error.answer(journey.give_up()),
+        })
+    }
+}
+
+/// Begins to answer a request.
+pub(crate) fn handle(conn: Rc<Conn>, head: RequestHead, body: ClientBody) -> Handling {
+    let listener = conn.current_listener();
     let mut live = Live {
         exchange: Exchange::start(Rc::clone(&conn.worker), Arc::clone(&listener.front)),
         http10: head.version == Version::Http10,
@@ -70,43 +106,36 @@ pub(crate) async fn handle(conn: Rc<Conn>, head: RequestHead, body: ClientBody) 
         listener: Arc::clone(&listener.front),
         conn,
     };
-    let answered = match Intake::check(&mut live, head, body) {
-        Ok(intake) => serve(&mut live, &listener, intake).await,
-        Err(error) => Err(error),
-    };
-    match answered {
-        Ok(draft) => draft.finish(live),
-        Err(error) => error.answer(live),
+    match Intake::check(&mut live, head, body) {
+        Ok(intake) => serve(live, &listener, intake),
+        Err(error) => error.handled(live),
     }
 }
 
 /// Does with a request what its route says.
-async fn serve(
-    live: &mut Live,
-    listener: &Listener,
-    mut intake: Intake,
-) -> Result<answer::Draft, ProxyError> {
-    let found = listener
-        .routes
-        .find(&intake.head)
-        .ok_or(ProxyError::NoRoute)?;
+fn serve(mut live: Live, listener: &Listener, mut intake: Intake) -> Handling {
+    let Some(found) = listener.routes.find(&intake.head) else {
+        return ProxyError::NoRoute.handled(live);
+    };
     let route = found.route;
     live.exchange.routed(route);
-    let limited = limit(live, &intake, route)?;
-    let draft = match &route.spec.action {
+    let limited = match limit(&live, &intake, route) {
+        Ok(limited) => limited,
+        Err(error) => return error.handled(live),
+    };
+    let own = match &route.spec.action {
         ir::Action::Redirect(redirect) => {
             let request = (found.matched, intake.scheme);
             answer::redirect(redirect, &intake.head, request)
         }
         ir::Action::Respond(respond) => answer::respond(respond),
         ir::Action::Forward(to) => {
-            outgoing::rewrite(live, &mut intake, route, (to, found.matched));
-            forward::forward(live, intake, route, to).await?
+            outgoing::rewrite(&live, &mut intake, route, (to, found.matched));
+            return forward::begin(live, intake, (route, to), limited);
         }
     };
-    Ok(draft
-        .edited(&route.spec.response_headers)
-        .with_fields(limited))
+    let answer = own.answer(live, &route.spec.response_headers, limited);
+    Handling::Answered(Some(answer))
 }
 
 /// Asks the route's rate limit.
@@ -114,12 +143,12 @@ fn limit(
     live: &Live,
     intake: &Intake,
     route: &crate::runtime::snapshot::Route,
-) -> Result<error::LimitFields, ProxyError> {
+) -> Result<LimitFields, ProxyError> {
     let (Some(limiter), Some(spec)) = (&route.limiter, &route.spec.rate_limit) else {
-        return Ok(error::LimitFields::default());
+        return Ok(LimitFields::default());
     };
     let verdict = limiter.take(&intake.head, intake.client, live.exchange.started());
-    let fields = error::LimitFields::new(spec, &verdict);
+    let fields = LimitFields::new(spec, &verdict);
     if verdict.allowed {
         return Ok(fields);
     }

@@ -75,6 +75,17 @@ impl<'a> Plan<'a> {
         Self { policy, granted: 0 }
     }
 
+    /// The retries of a request that has had some.
+    pub fn resumed(policy: Option<&'a ir::RetryPolicy>, granted: u32) -> Self {
+        Self { policy, granted }
+    }
+
+    /// Whether the policy repeats attempts that ended like this.
+    pub fn is_about(&self, outcome: Outcome) -> bool {
+        let policy = self.policy;
+        policy.is_some_and(|policy| condition::is_retriable(policy, outcome))
+    }
+
     /// What to do after an attempt that ended like this.
     pub fn next(&mut self, outcome: Outcome, here: &Situation, budget: &Budget) -> Decision {
         match self.try_next(outcome, here, budget) {

@@ -92,7 +92,7 @@ impl<T> Table<T> {
 
     /// The first route that takes the request.
     pub fn find(&self, head: &(impl Head + ?Sized)) -> Option<Match<'_, T>> {
-        let group = self.domains.find(head.authority())?;
+        let group = self.domains.find(head.authority_bytes())?;
         self.groups.get(group)?.find(head)
     }
 
@@ -121,7 +121,7 @@ impl<T> Group<T> {
     }
 
     fn find(&self, head: &(impl Head + ?Sized)) -> Option<Match<'_, T>> {
-        let path = head.path();
+        let path = head.path_bytes();
         let mut found = None;
         self.index.first(path, |place| {
             let Some((conditions, route)) = self.routes.get(place) else {

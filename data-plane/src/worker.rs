@@ -39,10 +39,12 @@ use crate::upstream::pressure::Pressure;
 pub(crate) mod buffers;
 mod entropy;
 mod run;
+pub(crate) mod timers;
 
 use buffers::Buffers;
 use entropy::Entropy;
 pub(crate) use run::Command;
+use timers::Timers;
 
 /// Commands that may wait for a worker. They come at the pace of
 /// configuration; a worker that leaves so many unread is stuck, and the sender
@@ -167,6 +169,8 @@ pub(crate) struct Worker {
     pub(crate) pools: Pools,
     /// Its memory.
     pub(crate) buffers: Buffers,
+    /// Its timers.
+    pub(crate) timers: Timers,
     snapshot: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     entropy: RefCell<Entropy>,
 }
@@ -177,6 +181,7 @@ impl Worker {
             index,
             pools: Pools::default(),
             buffers: Buffers::default(),
+            timers: Timers::default(),
             snapshot: RefCell::new(Cache::new(Arc::clone(&shared.config))),
             entropy: RefCell::new(entropy),
             shared,
@@ -196,6 +201,12 @@ impl Worker {
     /// The configuration in force.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(self.snapshot.borrow_mut().load())
+    }
+
+    /// What `look` finds in the configuration in force. It must not look at it
+    /// again by itself.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
+        look(self.snapshot.borrow_mut().load())
     }
 
     /// Now.
@@ -343,7 +354,7 @@ mod tests {
         let sink = Arc::new(Sink::closed());
         let shared = WorkerShared::new(1, config, Clock::start(), triggers, sink);
         let worker = Worker::alone(&Arc::new(shared));
-        caught(&worker, async { panic!("on purpose") }).await;
+        caught(Rc::clone(&worker), async { panic!("on purpose") }).await;
         assert_eq!(worker.counts().panics.load(Ordering::Relaxed), 1);
         assert_ne!(worker.entropy(), worker.entropy());
     }

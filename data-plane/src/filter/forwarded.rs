@@ -32,9 +32,6 @@ use smallvec::SmallVec;
 
 use crate::head::Head;
 
-/// `X-Forwarded-Client-Cert`, in lower case.
-pub const CLIENT_CERT: &str = "x-forwarded-client-cert";
-
 /// How many hops of a request are believed: `trusted_hops`, if it comes from one
 /// of the addresses or there are none, else 0.
 pub fn believed_hops(trusted_hops: u32, trusted_addresses: &[IpNet], peer: IpAddr) -> u32 {

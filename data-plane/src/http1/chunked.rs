@@ -213,7 +213,8 @@ impl Decoder {
     fn end_trailers(&mut self) -> Result<(), Malformed> {
         let mut text = std::mem::take(&mut self.lines);
         let mut fields = Fields::default();
-        head::read_fields(&mut text, 0, self.limits.fields, &mut fields)?;
+        let read = head::read_fields(&mut text, 0, self.limits.fields, &mut fields)?;
+        read.ok_or(Malformed("trailers without an end"))?;
         fields.put_under(text);
         self.trailers = Some(fields);
         self.state = State::Done;

@@ -43,12 +43,11 @@ pub fn read(
     spare: &mut Fields,
 ) -> Result<Option<Request>, Refused> {
     let start = first_line(buffer)?;
-    let Some(end) = head::end(buffer, start, seen, limits)? else {
+    let read_line = |text: &[u8]| read_line(text, start);
+    let taken = head::take(buffer, (start, seen), (limits, spare), read_line)?;
+    let Some(Taken { line, fields }) = taken else {
         return Ok(None);
     };
-    *seen = 0;
-    let read_line = |text: &[u8]| read_line(text, start);
-    let Taken { line, fields } = head::take(buffer, end, (limits, spare), read_line)?;
     let (method, target, version) = line;
     let length = body_length(version, &fields)?;
     Ok(Some(Request {
@@ -98,7 +97,7 @@ fn read_line(text: &[u8], start: usize) -> Result<(usize, Line), Refused> {
     let from = start + method + 1;
     let to = from + target;
     check_target(rest.get(..target).unwrap_or_default())?;
-    let end = head::line_end(text, to)?;
+    let end = head::line_end(text, to)?.ok_or(head::BARE_LF)?;
     let version = read_version(text.get(to..end).unwrap_or_default())?;
     let method = Span::new(start, start + method).unwrap_or_default();
     let target = Span::new(from, to).unwrap_or_default();

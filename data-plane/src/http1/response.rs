@@ -38,15 +38,17 @@ pub fn read(
     spare: &mut Fields,
     request: Method,
 ) -> Result<Option<Response>, Malformed> {
-    let alike = buffer.iter().zip(BEGINNING);
-    if alike.into_iter().any(|(byte, expected)| byte != expected) {
+    let begins = match buffer.get(..BEGINNING.len()) {
+        Some(beginning) => beginning == BEGINNING,
+        None => BEGINNING.starts_with(buffer),
+    };
+    if !begins {
         return Err(Malformed("it does not begin like a response of HTTP/1"));
     }
-    let Some(end) = head::end(buffer, 0, seen, limits)? else {
+    let taken = head::take(buffer, (0, seen), (limits, spare), read_line)?;
+    let Some(Taken { line, mut fields }) = taken else {
         return Ok(None);
     };
-    *seen = 0;
-    let Taken { line, mut fields } = head::take(buffer, end, (limits, spare), read_line)?;
     let (version, status) = line;
     let framed = frame(version, &mut fields, (request, status))?;
     let ends_by_itself = framed.length != BodyLength::UntilClose;
@@ -65,7 +67,7 @@ pub fn read(
 /// Reads the status line (RFC 9112, section 4): where the next line begins, version
 /// and status. What the status is called says nothing, and may be missing.
 fn read_line(text: &[u8]) -> Result<(usize, (Version, u16)), Refused> {
-    let end = head::line_end(text, 0)?;
+    let end = head::line_end(text, 0)?.ok_or(head::BARE_LF)?;
     let line = text.get(..end).unwrap_or_default();
     let (version, rest) = line.split_at_checked(8).unwrap_or_default();
     let version = match version {

@@ -302,7 +302,7 @@ fn chunks_are_written_with_their_size() {
 
 fn sent(text: &str, length: Length, connection: Connection<'_>) -> String {
     let mut head = accepted(text).head;
-    head.set_authority("shop");
+    head.set_authority(b"shop");
     let mut out = Vec::new();
     write::request(&mut out, &head, length, connection).unwrap();
     String::from_utf8(out).unwrap()
@@ -339,7 +339,7 @@ fn what_would_be_another_request_is_not_written() {
         assert_eq!((tried, out.len()), (Err(expected), 0), "{target:?}");
     }
     let mut head = accepted("GET / HTTP/1.1\r\n\r\n").head;
-    head.set_authority("a\r\nb");
+    head.set_authority(b"a\r\nb");
     let tried = write::request(&mut Vec::new(), &head, Length::AsGiven, Connection::AsUsual);
     assert!(tried.is_err());
 }

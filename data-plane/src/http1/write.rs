@@ -4,7 +4,6 @@
 //! how a body ends and what becomes of the connection are left out of the given
 //! ones where they would stand beside those that are written.
 
-use crate::head::Head;
 use crate::http1::status;
 use crate::message::name::Names;
 use crate::message::{Fields, Known, RequestHead};
@@ -62,7 +61,7 @@ pub fn request(
     length: Length,
     connection: Connection<'_>,
 ) -> Result<(), Unwritable> {
-    let [method, target, authority] = [head.method(), head.target(), head.authority()];
+    let [method, target, authority] = head.bytes();
     if method.is_empty() || !is_visible(method) {
         return Err(Unwritable("a method that is no token"));
     }
@@ -74,13 +73,13 @@ pub fn request(
     }
     for part in [
         method,
-        " ",
+        b" ",
         target,
-        " HTTP/1.1\r\nhost: ",
+        b" HTTP/1.1\r\nhost: ",
         authority,
-        "\r\n",
+        b"\r\n",
     ] {
-        out.extend_from_slice(part.as_bytes());
+        out.extend_from_slice(part);
     }
     let own = OWN.and(Known::Host);
     fields(out, &head.fields, own, (length, connection));
@@ -100,9 +99,9 @@ pub fn response(
 }
 
 /// Whether every byte is visible ASCII.
-fn is_visible(text: &str) -> bool {
-    text.bytes()
-        .fold(true, |all, byte| all & byte.is_ascii_graphic())
+fn is_visible(text: &[u8]) -> bool {
+    let bytes = text.iter();
+    bytes.fold(true, |all, byte| all & byte.is_ascii_graphic())
 }
 
 fn fields(

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use evenkeel_shared::names::ListenerName;
+use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -251,18 +252,15 @@ impl Acceptor {
             return;
         }
         counts.connections.fetch_add(1, Ordering::Relaxed);
-        let guard = OpenConnection::new(Arc::clone(front), self.worker.index);
+        let open = OpenConnection::new(Arc::clone(front), self.worker.index);
         let served = connection::serve(
             Rc::clone(&self.worker),
             (Arc::clone(front), latest.clone()),
             (stream, peer, self.bound),
             self.phase.clone(),
         );
-        let worker = Rc::clone(&self.worker);
-        self.connections.spawn_local(async move {
-            caught(&worker, served).await;
-            drop(guard);
-        });
+        let served = caught(Rc::clone(&self.worker), served);
+        self.connections.spawn_local(served.map(|()| drop(open)));
     }
 }
 

@@ -20,7 +20,7 @@ use crate::listen::io::ClientIo;
 use crate::listen::opening::{self, Opened};
 use crate::listen::watch::{Alarm, Watch};
 use crate::proxy::tunnel::Tunnel;
-use crate::runtime::snapshot::{Front, Listener, Snapshot};
+use crate::runtime::snapshot::{Front, Listener};
 use crate::upstream::proxy_header::Origin;
 use crate::worker::{Http1Codec, Worker};
 
@@ -35,6 +35,8 @@ pub(crate) struct Conn {
     pub(crate) latest: Latest,
     /// The other end, or whom its load balancer named as such.
     pub(crate) peer: SocketAddr,
+    /// Its address as endpoints are told it.
+    pub(crate) peer_name: Box<str>,
     /// Where it reached us.
     pub(crate) local: SocketAddr,
     /// What a handshake told; `None` in the clear.
@@ -55,9 +57,10 @@ impl Conn {
     }
 
     /// The listener as it is now; as it was, if it is gone.
-    pub(crate) fn current_listener(&self, snapshot: &Snapshot) -> Arc<Listener> {
-        let current = snapshot.listeners.get(&self.listener.spec.name);
-        self.latest.renewed(current)
+    pub(crate) fn current_listener(&self) -> Arc<Listener> {
+        let name = &self.listener.spec.name;
+        self.worker
+            .look(|snapshot| self.latest.renewed(snapshot.listeners.get(name)))
     }
 
     /// How the client reached this proxy.
@@ -85,7 +88,7 @@ impl Latest {
     /// Takes in how it is now, if it is there. Returns the latest.
     pub(super) fn renewed(&self, current: Option<&Arc<Listener>>) -> Arc<Listener> {
         let mut latest = self.0.borrow_mut();
-        if let Some(current) = current {
+        if let Some(current) = current.filter(|current| !Arc::ptr_eq(current, &latest)) {
             latest.clone_from(current);
         }
         Arc::clone(&latest)
@@ -164,6 +167,7 @@ async fn begin(
         worker,
         listener,
         latest,
+        peer_name: peer.ip().to_canonical().to_string().into(),
         peer,
         local,
         secured,

@@ -50,7 +50,7 @@ fn head(parts: &Parts) -> RequestHead {
     add_all(&mut fields, &parts.headers);
     let mut head = RequestHead::new(fields, version, (method, target));
     if let Some(authority) = parts.uri.authority().filter(|_| version == Version::Http2) {
-        head.set_authority(authority.as_str());
+        head.set_authority(authority.as_str().as_bytes());
     }
     head
 }

@@ -88,24 +88,33 @@ async fn drive(
     (alarm, phase): (&mut Alarm, &mut watch::Receiver<Phase>),
 ) -> End {
     let mut requests = pin!(requests(conn, line));
+    let mut look = phase.clone();
     loop {
-        let driven = poll_fn(|cx| {
+        let mut changed = pin!(phase.changed());
+        // Whether the listener knows whom to wake: always the task of this
+        // connection.
+        let mut registered = false;
+        let ended = poll_fn(|cx| {
             if let Poll::Ready(end) = requests.as_mut().poll(cx) {
-                return Poll::Ready(end);
+                return Poll::Ready(Some(end));
             }
-            alarm.poll(&conn.watch, cx).map(End::Expired)
+            if let Poll::Ready(expiry) = alarm.poll(&conn.watch, cx) {
+                return Poll::Ready(Some(End::Expired(expiry)));
+            }
+            if registered && matches!(look.has_changed(), Ok(false)) {
+                return Poll::Pending;
+            }
+            registered = true;
+            changed.as_mut().poll(cx).map(|_| None)
         });
-        tokio::select! {
-            biased;
-            end = driven => return end,
-            changed = phase.changed() => {
-                let now = *phase.borrow_and_update();
-                if changed.is_err() || now == Phase::Cut {
-                    return End::Cut;
-                }
-                conn.watch.enter(now);
-            }
+        if let Some(end) = ended.await {
+            return end;
         }
+        let now = *look.borrow_and_update();
+        if look.has_changed().is_err() || now == Phase::Cut {
+            return End::Cut;
+        }
+        conn.watch.enter(now);
     }
 }
 
@@ -142,7 +151,7 @@ async fn exchange(conn: &Rc<Conn>, line: &SharedLine, request: Request) -> Optio
     };
     let body = Line::body(line);
     let handled = proxy::handle(Rc::clone(conn), request.head, body);
-    let Some(answer) = unless_gone(line, Box::pin(handled)).await else {
+    let Some(answer) = unless_gone(line, handled).await else {
         return Some(End::Gone);
     };
     let switches = answer.status == 101;

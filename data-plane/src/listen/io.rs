@@ -89,6 +89,15 @@ impl ClientIo {
         Ok(seen[..length] == PREFACE[..])
     }
 
+    /// Ready when a read may find something. That nothing has come is cheaper to
+    /// find out in this way.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.transport.poll_readable(cx)
+    }
+
     /// Writes what is taken at once, and leaves the rest.
     pub(super) async fn offer(&mut self, bytes: &[u8]) {
         poll_fn(|cx| {

@@ -27,6 +27,15 @@ impl Transport {
         }
     }
 
+    /// Ready when a read may find something.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => stream.poll_read_ready(cx),
+            // Something may have been read and not been asked for yet.
+            Self::Tls(_) => Poll::Ready(Ok(())),
+        }
+    }
+
     /// Whether bytes that were taken may still wait here.
     pub(super) fn holds_back(&self) -> bool {
         matches!(self, Self::Tls(_))

@@ -186,12 +186,14 @@ impl Watch {
     }
 }
 
-/// The one timer of a connection.
+/// The one timer of a connection. It is always polled by the same task.
 #[derive(Debug)]
 pub(crate) struct Alarm {
     timeouts: Timeouts,
     armed: Tick,
     sleep: Pin<Box<Sleep>>,
+    /// Whether the runtime knows whom to wake when it rings.
+    registered: bool,
 }
 
 impl Alarm {
@@ -204,6 +206,7 @@ impl Alarm {
             timeouts,
             armed,
             sleep: Box::pin(tokio::time::sleep_until(watch.clock.instant(armed))),
+            registered: false,
         }
     }
 
@@ -217,10 +220,14 @@ impl Alarm {
             {
                 self.arm(watch, at);
             }
-            if self.sleep.as_mut().poll(cx).is_pending() {
+            let now = watch.clock.now();
+            if self.registered && now < self.armed {
                 return Poll::Pending;
             }
-            let now = watch.clock.now();
+            self.registered = self.sleep.as_mut().poll(cx).is_pending();
+            if self.registered {
+                return Poll::Pending;
+            }
             match deadline {
                 Some((at, why)) if at <= now => return Poll::Ready(why),
                 Some((at, _)) => self.arm(watch, at),
@@ -231,6 +238,7 @@ impl Alarm {
 
     fn arm(&mut self, watch: &Watch, at: Tick) {
         self.armed = at;
+        self.registered = false;
         self.sleep.as_mut().reset(watch.clock.instant(at));
     }
 }

@@ -14,6 +14,11 @@ use crate::message::name::{Known, Names};
 /// Most bytes of one head with all that is added to it: places are 32 bits.
 const MOST_TEXT: usize = u32::MAX as usize;
 
+/// What stands between a name and its value.
+const SEPARATOR: &[u8] = b": ";
+
+const END_OF_LINE: &[u8] = b"\r\n";
+
 /// A place in a head's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
@@ -27,6 +32,16 @@ impl Span {
         let at = u32::try_from(from).ok()?;
         let length = u32::try_from(to.checked_sub(from)?).ok()?;
         Some(Self { at, length })
+    }
+
+    /// The same, of a text of which all bytes have places.
+    pub(crate) fn within(from: usize, to: usize) -> Self {
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let at = place(from);
+        Self {
+            at,
+            length: place(to).saturating_sub(at),
+        }
     }
 
     /// First byte.
@@ -54,6 +69,9 @@ struct Entry {
     name: Span,
     value: Span,
     known: Known,
+    /// Whether it stands in the text as it is to be written, up to its end of
+    /// line.
+    plain: bool,
 }
 
 /// Header fields, or trailers. Names are in lower case.
@@ -88,15 +106,22 @@ impl Fields {
     /// A field that stands in the text. Its name must be in lower case there.
     pub fn note(&mut self, name: Span, value: Span) {
         let known = Known::of(self.at(name));
-        self.present = self.present.and(known);
-        self.entries.push(Entry { name, value, known });
+        let between = self.text.get(name.end()..value.start());
+        let plain = between == Some(SEPARATOR);
+        self.note_ahead((name, value), known, plain);
     }
 
     /// A field of a text that is put under them later. Its name must be in lower
-    /// case there.
-    pub(crate) fn note_ahead(&mut self, name: Span, value: Span, known: Known) {
+    /// case there. `plain` if a colon and one space are all that stands between
+    /// name and value.
+    pub(crate) fn note_ahead(&mut self, (name, value): (Span, Span), known: Known, plain: bool) {
         self.present = self.present.and(known);
-        self.entries.push(Entry { name, value, known });
+        self.entries.push(Entry {
+            name,
+            value,
+            known,
+            plain,
+        });
     }
 
     /// Puts the text under fields that were noted ahead of it.
@@ -243,6 +268,39 @@ impl Fields {
         }
     }
 
+    /// Puts one field in place of all of a known name. What cannot be a value is
+    /// left out, and so is nothing put in its place.
+    pub fn put(&mut self, name: Known, value: &[u8]) {
+        let beginning = name.beginning().as_bytes();
+        if !is_value(value) || !self.has_room(beginning.len() + value.len()) {
+            return;
+        }
+        self.remove_all(Names::of(&[name]));
+        let at = self.text.len();
+        self.text.extend_from_slice(beginning);
+        self.text.extend_from_slice(value);
+        self.text.extend_from_slice(END_OF_LINE);
+        self.note_line(at, beginning.len(), name);
+    }
+
+    /// Puts one field in place of all of a known name, with a value that stands
+    /// among these fields already.
+    pub fn put_again(&mut self, name: Known, value: Span) {
+        let place = value.start()..value.end();
+        let beginning = name.beginning().as_bytes();
+        let here = self.text.get(place.clone());
+        let fits = self.has_room(beginning.len() + place.len());
+        if here.is_none_or(|value| !is_value(value)) || !fits {
+            return;
+        }
+        self.remove_all(Names::of(&[name]));
+        let at = self.text.len();
+        self.text.extend_from_slice(beginning);
+        self.text.extend_from_within(place);
+        self.text.extend_from_slice(END_OF_LINE);
+        self.note_line(at, beginning.len(), name);
+    }
+
     /// Puts a field beside those of its name (in lower case). What cannot be a
     /// field is left out.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
@@ -252,21 +310,31 @@ impl Fields {
     }
 
     fn write(&mut self, name: &[u8], value: &[u8]) {
-        let room = MOST_TEXT.saturating_sub(self.text.len());
-        if name.len() + value.len() + 4 > room {
-            return;
+        let known = Known::of(name);
+        if self.has_room(name.len() + value.len()) {
+            let at = self.text.len();
+            self.text.extend_from_slice(name);
+            self.text.extend_from_slice(SEPARATOR);
+            self.text.extend_from_slice(value);
+            self.text.extend_from_slice(END_OF_LINE);
+            self.note_line(at, name.len() + SEPARATOR.len(), known);
         }
-        let at = self.text.len();
-        self.text.extend_from_slice(name);
-        self.text.extend_from_slice(b": ");
-        self.text.extend_from_slice(value);
-        self.text.extend_from_slice(b"\r\n");
-        let colon = at + name.len();
-        let (name, value) = (
-            Span::new(at, colon).unwrap_or_default(),
-            Span::new(colon + 2, colon + 2 + value.len()).unwrap_or_default(),
-        );
-        self.note(name, value);
+    }
+
+    /// Whether so many bytes may be added with what separates them.
+    fn has_room(&self, bytes: usize) -> bool {
+        let more = bytes + SEPARATOR.len() + END_OF_LINE.len();
+        more <= MOST_TEXT.saturating_sub(self.text.len())
+    }
+
+    /// The last line of the text is a field, whose value comes behind so many
+    /// bytes.
+    fn note_line(&mut self, at: usize, beginning: usize, known: Known) {
+        let colon = at + beginning - SEPARATOR.len();
+        let end = self.text.len() - END_OF_LINE.len();
+        let name = Span::within(at, colon);
+        let value = Span::within(at + beginning, end);
+        self.note_ahead((name, value), known, true);
     }
 
     /// Writes all of them, each as `name: value` with its end of line (RFC 9112,
@@ -275,43 +343,41 @@ impl Fields {
         self.write_without(Names::default(), out);
     }
 
-    /// Writes all of them but those of some names.
+    /// Writes all of them but those of some names. What stands in one piece in the
+    /// text is written in one piece.
     pub fn write_without(&self, names: Names, out: &mut Vec<u8>) {
-        // From where to where; the next field may join if the last one is plain.
-        let mut run: Option<(usize, usize)> = None;
-        for entry in self.entries.iter().filter(|entry| !names.has(entry.known)) {
-            let plain = self.is_plain(entry);
-            match &mut run {
-                Some((_, end)) if plain && entry.name.start() == *end + 2 => {
-                    *end = entry.value.end();
-                    continue;
-                }
-                Some(done) => self.write_run(*done, out),
-                None => {}
+        // From where to where the piece goes that is not written yet.
+        let (mut from, mut to) = (0, 0);
+        for entry in &self.entries {
+            if names.has(entry.known) {
+                continue;
             }
-            let from = if plain {
-                entry.name.start()
+            let begin = entry.name.start();
+            if entry.plain && begin == to {
+                to = entry.value.end() + END_OF_LINE.len();
+                continue;
+            }
+            self.write_piece(from, to, out);
+            (from, to) = if entry.plain {
+                (begin, entry.value.end() + END_OF_LINE.len())
             } else {
-                out.extend_from_slice(self.at(entry.name));
-                out.extend_from_slice(b": ");
-                entry.value.start()
+                for part in [self.at(entry.name), SEPARATOR, self.at(entry.value)] {
+                    out.extend_from_slice(part);
+                }
+                out.extend_from_slice(END_OF_LINE);
+                (0, 0)
             };
-            run = Some((from, entry.value.end()));
         }
-        if let Some(done) = run {
-            self.write_run(done, out);
-        }
+        self.write_piece(from, to, out);
     }
 
-    /// Whether it stands in the text as it is to be written.
-    fn is_plain(&self, entry: &Entry) -> bool {
-        entry.value.start() == entry.name.end() + 2
-            && self.text.get(entry.name.end() + 1) == Some(&b' ')
-    }
-
-    fn write_run(&self, (from, to): (usize, usize), out: &mut Vec<u8>) {
-        out.extend_from_slice(self.text.get(from..to).unwrap_or_default());
-        out.extend_from_slice(b"\r\n");
+    /// Writes lines as they stand in the text. The end of the last may differ.
+    fn write_piece(&self, from: usize, to: usize, out: &mut Vec<u8>) {
+        if to > from {
+            let end = to - END_OF_LINE.len();
+            out.extend_from_slice(self.text.get(from..end).unwrap_or_default());
+            out.extend_from_slice(END_OF_LINE);
+        }
     }
 }
 
@@ -333,10 +399,11 @@ fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(token)
 }
 
-/// Whether it is a field value (RFC 9110, section 5.5).
+/// Whether it is a field value (RFC 9110, section 5.5). Looks at all of it, so
+/// that it can look at many bytes at once.
 fn is_value(value: &[u8]) -> bool {
-    let fits = |byte: &u8| *byte >= b' ' && *byte != 0x7F || *byte == b'\t';
-    value.iter().all(fits)
+    let fits = |byte: u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+    value.iter().fold(true, |all, byte| all & fits(*byte))
 }
 
 #[cfg(test)]

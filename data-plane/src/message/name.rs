@@ -134,51 +134,73 @@ impl Known {
         1 << self as u8
     }
 
-    /// Which one a name in lower case is.
-    pub fn of(name: &[u8]) -> Self {
-        let exact = |expected: &[u8], known| if name == expected { known } else { Self::Other };
-        match name.len() {
-            2 => exact(b"te", Self::Te),
-            4 => exact(b"host", Self::Host),
-            6 => match name {
-                b"expect" => Self::Expect,
-                _ => exact(b"cookie", Self::Cookie),
-            },
-            7 => exact(b"upgrade", Self::Upgrade),
-            10 => match name {
-                b"connection" => Self::Connection,
-                b"user-agent" => Self::UserAgent,
-                b"keep-alive" => Self::KeepAlive,
-                _ => exact(b"tracestate", Self::Tracestate),
-            },
-            11 => match name {
-                b"traceparent" => Self::Traceparent,
-                _ => exact(b"grpc-status", Self::GrpcStatus),
-            },
-            12 => match name {
-                b"content-type" => Self::ContentType,
-                _ => exact(b"x-request-id", Self::RequestId),
-            },
-            13 => exact(b"authorization", Self::Authorization),
-            14 => exact(b"content-length", Self::ContentLength),
-            16 => exact(b"proxy-connection", Self::ProxyConnection),
-            17 => match name {
-                b"transfer-encoding" => Self::TransferEncoding,
-                _ => exact(b"x-evenkeel-reason", Self::Reason),
-            },
-            18 => exact(b"proxy-authenticate", Self::ProxyAuthenticate),
-            19 => exact(b"proxy-authorization", Self::ProxyAuthorization),
-            _ => Self::Other,
+    /// How a field of this name begins, up to its value. Empty for those that
+    /// stand for more than one name.
+    pub(super) const fn beginning(self) -> &'static str {
+        match self {
+            Self::Other | Self::ForwardedOther | Self::ForwardedAlike => "",
+            Self::Authorization => "authorization: ",
+            Self::Connection => "connection: ",
+            Self::ContentLength => "content-length: ",
+            Self::ContentType => "content-type: ",
+            Self::Cookie => "cookie: ",
+            Self::Expect => "expect: ",
+            Self::GrpcStatus => "grpc-status: ",
+            Self::Host => "host: ",
+            Self::KeepAlive => "keep-alive: ",
+            Self::ProxyAuthenticate => "proxy-authenticate: ",
+            Self::ProxyAuthorization => "proxy-authorization: ",
+            Self::ProxyConnection => "proxy-connection: ",
+            Self::Te => "te: ",
+            Self::Traceparent => "traceparent: ",
+            Self::Tracestate => "tracestate: ",
+            Self::TransferEncoding => "transfer-encoding: ",
+            Self::Upgrade => "upgrade: ",
+            Self::UserAgent => "user-agent: ",
+            Self::Reason => "x-evenkeel-reason: ",
+            Self::ForwardedClientCert => "x-forwarded-client-cert: ",
+            Self::ForwardedFor => "x-forwarded-for: ",
+            Self::ForwardedHost => "x-forwarded-host: ",
+            Self::ForwardedProto => "x-forwarded-proto: ",
+            Self::RequestId => "x-request-id: ",
         }
-        .or_forwarding(name)
     }
 
-    fn or_forwarding(self, name: &[u8]) -> Self {
-        let begins = matches!(name, [b'f' | b'x', b'o' | b'-' | b'_', ..]);
-        if self == Self::Other && begins {
-            forwarding(name)
-        } else {
-            self
+    /// Which one a name in lower case is. No two have length and first letter in
+    /// common, so at most one is compared.
+    pub fn of(name: &[u8]) -> Self {
+        let first = name.first().copied().unwrap_or_default();
+        let candidate: Option<(&[u8], Self)> = match (name.len(), first) {
+            (2, b't') => Some((b"te", Self::Te)),
+            (4, b'h') => Some((b"host", Self::Host)),
+            (6, b'c') => Some((b"cookie", Self::Cookie)),
+            (6, b'e') => Some((b"expect", Self::Expect)),
+            (7, b'u') => Some((b"upgrade", Self::Upgrade)),
+            (10, b'c') => Some((b"connection", Self::Connection)),
+            (10, b'k') => Some((b"keep-alive", Self::KeepAlive)),
+            (10, b't') => Some((b"tracestate", Self::Tracestate)),
+            (10, b'u') => Some((b"user-agent", Self::UserAgent)),
+            (11, b'g') => Some((b"grpc-status", Self::GrpcStatus)),
+            (11, b't') => Some((b"traceparent", Self::Traceparent)),
+            (12, b'c') => Some((b"content-type", Self::ContentType)),
+            (12, b'x') => Some((b"x-request-id", Self::RequestId)),
+            (13, b'a') => Some((b"authorization", Self::Authorization)),
+            (14, b'c') => Some((b"content-length", Self::ContentLength)),
+            (16, b'p') => Some((b"proxy-connection", Self::ProxyConnection)),
+            (17, b't') => Some((b"transfer-encoding", Self::TransferEncoding)),
+            (17, b'x') => Some((b"x-evenkeel-reason", Self::Reason)),
+            (18, b'p') => Some((b"proxy-authenticate", Self::ProxyAuthenticate)),
+            (19, b'p') => Some((b"proxy-authorization", Self::ProxyAuthorization)),
+            _ => None,
+        };
+        if let Some((candidate, known)) = candidate
+            && name == candidate
+        {
+            return known;
+        }
+        match first {
+            b'f' | b'x' => forwarding(name),
+            _ => Self::Other,
         }
     }
 }

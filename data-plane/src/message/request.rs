@@ -1,5 +1,7 @@
 //! The head of a request.
 
+use memchr::memchr;
+
 use crate::head::Head;
 use crate::message::fields::{Fields, Span};
 
@@ -77,6 +79,8 @@ pub struct RequestHead {
     name: Span,
     authority: Span,
     target: Span,
+    /// The target up to its query.
+    path: Span,
 }
 
 impl RequestHead {
@@ -88,13 +92,14 @@ impl RequestHead {
             name: method,
             authority: Span::default(),
             target,
+            path: path_of(target, fields.at(target)),
             fields,
         }
     }
 
     /// Names the authority.
-    pub fn set_authority(&mut self, authority: &str) {
-        self.authority = self.fields.keep(authority.as_bytes());
+    pub fn set_authority(&mut self, authority: &[u8]) {
+        self.authority = self.fields.keep(authority);
     }
 
     /// Names the authority by its place among the fields.
@@ -102,10 +107,27 @@ impl RequestHead {
         self.authority = authority;
     }
 
+    /// Where the authority is.
+    pub fn authority_at(&self) -> Span {
+        self.authority
+    }
+
     /// Names another target.
     pub fn set_target(&mut self, target: &str) {
         self.target = self.fields.keep(target.as_bytes());
+        self.path = path_of(self.target, target.as_bytes());
     }
+
+    /// Method, target and authority as they stand in a head.
+    pub fn bytes(&self) -> [&[u8]; 3] {
+        [self.name, self.target, self.authority].map(|part| self.fields.at(part))
+    }
+}
+
+/// Where the path of a target ends.
+fn path_of(target: Span, bytes: &[u8]) -> Span {
+    let length = memchr(b'?', bytes).unwrap_or(bytes.len());
+    Span::new(target.start(), target.start() + length).unwrap_or_default()
 }
 
 impl Head for RequestHead {
@@ -119,6 +141,18 @@ impl Head for RequestHead {
 
     fn target(&self) -> &str {
         self.fields.text_at(self.target)
+    }
+
+    fn path(&self) -> &str {
+        self.fields.text_at(self.path)
+    }
+
+    fn authority_bytes(&self) -> &[u8] {
+        self.fields.at(self.authority)
+    }
+
+    fn path_bytes(&self) -> &[u8] {
+        self.fields.at(self.path)
     }
 
     fn each_value(&self, name: &str, each: &mut dyn FnMut(&[u8])) {

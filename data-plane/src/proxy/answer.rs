@@ -1,8 +1,6 @@
-//! The answer to a request before it goes out: an endpoint's, or the route's
-//! own.
+//! The head of the answer to a request: an endpoint's, or the route's own.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel_shared::ir;
@@ -11,33 +9,25 @@ use crate::filter::{Redirected, redirect_location};
 use crate::head::Head;
 use crate::message::name::Names;
 use crate::message::{Fields, Known, RequestHead, ResponseHead};
-use crate::proxy::body::{AnswerBody, Held, Lease, Streaming};
+use crate::proxy::body::AnswerBody;
 use crate::proxy::error::LimitFields;
+use crate::proxy::forward::{Journey, Passed};
 use crate::proxy::hop;
 use crate::proxy::outgoing;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::{Answer, Live};
 use crate::telemetry::record::Reason;
-use crate::upstream::body::Source;
 use crate::upstream::http1::Leftover;
 
 /// The status of a response that switches protocols (RFC 9110, section 15.2.2).
 pub(super) const SWITCHING_PROTOCOLS: u16 = 101;
 
-/// An answer whose head can still be changed.
-pub(super) struct Draft {
+/// A route's own answer.
+pub(super) struct Own {
     status: u16,
     fields: Fields,
-    content: Content,
-}
-
-enum Content {
-    /// The route's own.
-    Text(Bytes, Reason),
-    /// An endpoint's.
-    Streamed(Box<Streaming>),
-    /// None: the connection becomes a tunnel.
-    Switched(Leftover, Held, Option<Duration>),
+    text: Bytes,
+    reason: Reason,
 }
 
 /// What a redirecting route answers. `matched` is how much of the path the route
@@ -46,7 +36,7 @@ pub(super) fn redirect(
     redirect: &ir::Redirect,
     head: &RequestHead,
     (matched, scheme): (usize, &str),
-) -> Draft {
+) -> Own {
     let location = redirect_location(
         redirect,
         &Redirected {
@@ -58,105 +48,104 @@ pub(super) fn redirect(
     );
     let mut fields = Fields::default();
     fields.set("location", location.as_bytes());
-    Draft {
+    Own {
         status: redirect.status,
         fields,
-        content: Content::Text(Bytes::new(), Reason::Redirect),
+        text: Bytes::new(),
+        reason: Reason::Redirect,
     }
 }
 
 /// What an answering route answers.
-pub(super) fn respond(respond: &ir::Respond) -> Draft {
+pub(super) fn respond(respond: &ir::Respond) -> Own {
     let mut fields = Fields::default();
     if !respond.body.is_empty() {
         fields.set("content-type", b"text/plain; charset=utf-8");
     }
-    let body = Bytes::copy_from_slice(respond.body.as_bytes());
-    Draft {
+    Own {
         status: respond.status,
         fields,
-        content: Content::Text(body, Reason::DirectResponse),
+        text: Bytes::copy_from_slice(respond.body.as_bytes()),
+        reason: Reason::DirectResponse,
     }
 }
 
-impl Draft {
-    /// An endpoint's response. `limits` are the times without a byte and for the
-    /// whole request.
-    pub(super) fn upstream(
-        response: ResponseHead,
-        (lease, held): (Lease, Held),
-        source: Rc<Source>,
-        limits: (Option<Duration>, Option<Duration>),
-    ) -> Self {
-        let mut fields = response.fields;
-        // The encoding counts, and what the length said would cut the answer
-        // for whoever goes by it (RFC 9112, section 6.3).
-        if fields.has(Known::TransferEncoding) {
-            fields.remove_all(Names::of(&[Known::ContentLength]));
-        }
-        hop::strip(&mut fields);
-        fields.remove_all(Names::of(&[Known::Te]));
-        let streaming = Streaming::new((lease, held), source, limits);
-        Self {
-            status: response.status,
-            fields,
-            content: Content::Streamed(Box::new(streaming)),
-        }
-    }
-
-    /// An endpoint that switches protocols.
-    pub(super) fn switched(
-        response: ResponseHead,
-        (leftover, held): (Leftover, Held),
-        idle: Option<Duration>,
-    ) -> Self {
-        let mut fields = response.fields;
-        let upgrade = fields.first(Known::Upgrade).map(<[u8]>::to_vec);
-        hop::strip(&mut fields);
-        fields.set("connection", b"upgrade");
-        if let Some(upgrade) = upgrade {
-            fields.set("upgrade", &upgrade);
-        }
-        Self {
-            status: SWITCHING_PROTOCOLS,
-            fields,
-            content: Content::Switched(leftover, held, idle),
-        }
-    }
-
-    /// Applies the route's changes.
-    pub(super) fn edited(mut self, edits: &ir::HeaderEdits) -> Self {
+impl Own {
+    /// The answer with what the route changes in it, and what the client is told
+    /// of its rate limit.
+    pub(super) fn answer(
+        mut self,
+        mut live: Live,
+        edits: &ir::HeaderEdits,
+        limited: LimitFields,
+    ) -> Answer {
         outgoing::edit(&mut self.fields, edits);
-        self
-    }
-
-    /// Tells the client of its rate limit.
-    pub(super) fn with_fields(mut self, limits: LimitFields) -> Self {
-        limits.add_to(&mut self.fields);
-        self
-    }
-
-    /// The answer as it goes out.
-    pub(super) fn finish(self, mut live: Live) -> Answer {
-        let reason = match &self.content {
-            Content::Text(_, reason) => Some(*reason),
-            Content::Streamed(_) | Content::Switched(..) => None,
-        };
-        live.exchange.answered(self.status, reason);
-        let body = match self.content {
-            Content::Text(text, _) => AnswerBody::text(text, live),
-            Content::Streamed(streaming) => AnswerBody::streaming(streaming, live),
-            Content::Switched(leftover, held, idle) => {
-                let conn = Rc::clone(&live.conn);
-                let tunnel = Tunnel::new(leftover, held, live, idle);
-                conn.tunnel.replace(Some(tunnel));
-                AnswerBody::empty()
-            }
-        };
+        limited.add_to(&mut self.fields);
+        live.exchange.answered(self.status, Some(self.reason));
         Answer {
             status: self.status,
             fields: self.fields,
-            body,
+            body: AnswerBody::text(self.text, live),
         }
+    }
+}
+
+impl Journey {
+    /// The answer of an endpoint as it is passed on.
+    pub(super) fn answer(mut self: Box<Self>, passed: Passed) -> Answer {
+        let (mut response, leftover) = match passed {
+            Passed::Response(response) => (response, None),
+            Passed::Switched(response, leftover) => (response, Some(leftover)),
+        };
+        if leftover.is_some() {
+            keep_upgrade(&mut response);
+        } else {
+            clean(&mut response);
+        }
+        let ResponseHead {
+            status, mut fields, ..
+        } = response;
+        outgoing::edit(&mut fields, &self.route.spec.response_headers);
+        std::mem::take(&mut self.limited).add_to(&mut fields);
+        self.live.exchange.answered(status, None);
+        self.forget_head();
+        Answer {
+            status,
+            fields,
+            body: match leftover {
+                None => AnswerBody::streaming(self),
+                Some(leftover) => self.switch(leftover),
+            },
+        }
+    }
+
+    /// Turns the connection into a tunnel.
+    fn switch(self: Box<Self>, leftover: Leftover) -> AnswerBody {
+        let conn = Rc::clone(&self.live.conn);
+        conn.tunnel.replace(Some(Tunnel::new(leftover, self)));
+        AnswerBody::Empty
+    }
+}
+
+/// Takes away what is for one connection only.
+fn clean(response: &mut ResponseHead) {
+    let fields = &mut response.fields;
+    // The encoding counts, and what the length said would cut the answer for
+    // whoever goes by it (RFC 9112, section 6.3).
+    if fields.has(Known::TransferEncoding) {
+        fields.remove_all(Names::of(&[Known::ContentLength]));
+    }
+    hop::strip(fields);
+    fields.remove_all(Names::of(&[Known::Te]));
+}
+
+/// The same, but for the protocol that is switched to.
+fn keep_upgrade(response: &mut ResponseHead) {
+    let fields = &mut response.fields;
+    let upgrade = fields.first(Known::Upgrade).map(<[u8]>::to_vec);
+    hop::strip(fields);
+    fields.put(Known::Connection, b"upgrade");
+    if let Some(upgrade) = upgrade {
+        fields.put(Known::Upgrade, &upgrade);
     }
 }

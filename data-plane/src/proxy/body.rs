@@ -2,76 +2,19 @@
 //! broken off at once if it breaks, so that half an answer never looks whole.
 
 use std::fmt;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::message::{Chunk, Fields};
 use crate::outcome::Outcome;
 use crate::proxy::Live;
-use crate::proxy::forward::observe;
-use crate::proxy::timing::Timer;
+use crate::proxy::attempt::{Attempt, observe};
+use crate::proxy::forward::Journey;
+use crate::proxy::timing::Expired;
 use crate::telemetry::record::Reason;
 use crate::tick::Tick;
-use crate::upstream::body::Source;
-use crate::upstream::cluster::Cluster;
 use crate::upstream::connection::Connection;
-use crate::upstream::host::Host;
-use crate::upstream::http1::Leftover;
-use crate::upstream::permit::{HostLoad, RequestPermit};
-use crate::upstream::pool::HostPool;
-
-/// A connection that goes back to its pool when its response is complete, and
-/// is closed if that never happens.
-#[derive(Debug)]
-pub(super) struct Lease {
-    pool: Rc<HostPool>,
-    connection: Connection,
-}
-
-impl Lease {
-    /// Of a connection of this pool.
-    pub(super) fn new(pool: Rc<HostPool>, connection: Connection) -> Self {
-        Self { pool, connection }
-    }
-
-    /// The response is complete, or thrown away: the pool finds out whether the
-    /// connection can go on.
-    pub(super) fn give_back(self) {
-        match self.connection {
-            Connection::Http1(mut connection) => {
-                connection.discard();
-                self.pool.give_back(connection);
-            }
-            // The stream makes room by being dropped.
-            Connection::Http2(_) => {}
-        }
-    }
-
-    /// The socket, after a response that switches protocols.
-    pub(super) async fn into_leftover(self) -> Option<Leftover> {
-        match self.connection {
-            Connection::Http1(connection) => connection.into_leftover().await,
-            Connection::Http2(_) => None,
-        }
-    }
-}
-
-/// What a request holds until the end of its answer.
-#[derive(Debug)]
-pub(super) struct Held {
-    /// In its cluster.
-    #[expect(dead_code, reason = "held, and given back by being dropped")]
-    pub(super) permit: RequestPermit,
-    /// At its host.
-    #[expect(dead_code, reason = "held, and given back by being dropped")]
-    pub(super) load: HostLoad,
-    /// The host that answers.
-    pub(super) host: Arc<Host>,
-}
 
 /// Why an answer is cut short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,170 +29,154 @@ impl fmt::Display for Cut {
 impl std::error::Error for Cut {}
 
 /// An endpoint's body.
-pub(super) struct Streaming {
-    /// The connection; `None` once it is given back.
-    lease: Option<Lease>,
+pub(crate) struct Streaming {
+    journey: Box<Journey>,
     trailers: Option<Fields>,
-    held: Option<Held>,
-    source: Rc<Source>,
-    /// Time without a byte.
-    idle: Option<Duration>,
-    /// Time for the whole request.
-    request: Option<Duration>,
     last_byte: Tick,
-    timer: Timer,
-}
-
-impl Streaming {
-    /// The body of a response whose head has come.
-    pub(super) fn new(
-        (lease, held): (Lease, Held),
-        source: Rc<Source>,
-        (idle, request): (Option<Duration>, Option<Duration>),
-    ) -> Self {
-        Self {
-            lease: Some(lease),
-            trailers: None,
-            held: Some(held),
-            source,
-            idle,
-            request,
-            last_byte: Tick::default(),
-            timer: Timer::default(),
-        }
-    }
-
-    /// Whether the endpoint has sent all of it.
-    fn is_received(&self) -> bool {
-        let lease = self.lease.as_ref();
-        lease.is_none_or(|lease| lease.connection.is_end())
-    }
-
-    /// Polls the timer only while there is nothing to send.
-    fn poll_expired(&mut self, live: &Live, cx: &mut Context<'_>) -> Poll<Reason> {
-        let clock = live.conn.worker.shared.clock;
-        loop {
-            let active = self.last_byte.max(self.source.last_byte());
-            let idle = self
-                .idle
-                .map(|limit| (active.plus(limit), Reason::StreamIdle));
-            let ended = self.source.ended().zip(self.request);
-            let request = ended.map(|(at, limit)| (at.plus(limit), Reason::RequestTimeout));
-            let Some((at, reason)) = idle.into_iter().chain(request).min_by_key(|(at, _)| *at)
-            else {
-                return Poll::Pending;
-            };
-            // A timer that rings too early is cheaper than one moved at every
-            // chunk.
-            let armed = self.timer.armed().filter(|armed| *armed <= at);
-            let at_first = armed.filter(|armed| *armed > clock.now()).unwrap_or(at);
-            ready!(self.timer.poll(clock, at_first, cx));
-            if at <= clock.now() {
-                return Poll::Ready(reason);
-            }
-        }
-    }
-}
-
-enum Content {
-    Empty,
-    Text(Bytes),
-    Streaming(Box<Streaming>),
 }
 
 /// The body of an answer. Dropping it ends the exchange.
-pub(crate) struct AnswerBody {
-    live: Option<Box<Live>>,
-    content: Content,
+pub(crate) enum AnswerBody {
+    /// Nothing, and nothing to watch.
+    Empty,
+    /// Our own words.
+    Text(
+        Bytes,
+        #[expect(dead_code, reason = "ends the exchange when dropped")] Box<Live>,
+    ),
+    /// An endpoint's.
+    Streaming(Streaming),
 }
 
 impl AnswerBody {
-    /// Nothing, and nothing to watch.
-    pub(super) fn empty() -> Self {
-        Self {
-            live: None,
-            content: Content::Empty,
-        }
-    }
-
     /// Our own words.
     pub(super) fn text(text: Bytes, mut live: Live) -> Self {
         live.exchange.sent(text.len());
         live.exchange.complete();
-        Self {
-            live: Some(Box::new(live)),
-            content: Content::Text(text),
-        }
+        Self::Text(text, Box::new(live))
     }
 
     /// An endpoint's.
-    pub(super) fn streaming(mut streaming: Box<Streaming>, live: Live) -> Self {
-        streaming.last_byte = live.conn.worker.now();
-        let ended = streaming.is_received();
-        let mut body = Self {
-            live: Some(Box::new(live)),
-            content: Content::Streaming(streaming),
+    pub(super) fn streaming(journey: Box<Journey>) -> Self {
+        let mut streaming = Streaming {
+            last_byte: journey.live.conn.worker.now(),
+            trailers: None,
+            journey,
         };
-        if ended {
-            body.complete();
+        if streaming.is_received() {
+            streaming.complete();
         }
-        body
+        Self::Streaming(streaming)
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Cut>>> {
+        let streaming = match self {
+            Self::Empty => return Poll::Ready(None),
+            Self::Text(text, _) => {
+                let text = std::mem::take(text);
+                let chunk = (!text.is_empty()).then(|| Ok(Chunk::from(text)));
+                return Poll::Ready(chunk);
+            }
+            Self::Streaming(streaming) => streaming,
+        };
+        Poll::Ready(match ready!(streaming.poll_chunk(cx)) {
+            None => None,
+            Some(Ok(chunk)) => Some(Ok(chunk)),
+            Some(Err(reason)) => {
+                streaming.cut(reason);
+                *self = Self::Empty;
+                Some(Err(Cut(reason)))
+            }
+        })
+    }
+
+    /// What comes behind the bytes, once they have ended.
+    pub(crate) fn trailers(&mut self) -> Option<Fields> {
+        match self {
+            Self::Streaming(streaming) => streaming.trailers.take(),
+            Self::Empty | Self::Text(..) => None,
+        }
+    }
+
+    /// Whether all of it has been taken.
+    pub(crate) fn is_end(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Text(text, _) => text.is_empty(),
+            Self::Streaming(streaming) => {
+                streaming.journey.attempt.is_none() && streaming.trailers.is_none()
+            }
+        }
+    }
+
+    /// Bytes that are to come; `None` if the endpoint did not say.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Text(text, _) => Some(text.len() as u64),
+            Self::Streaming(streaming) => match &streaming.journey.attempt {
+                None => Some(0),
+                Some(attempt) => attempt.peek()?.length(),
+            },
+        }
+    }
+}
+
+impl Streaming {
+    /// Whether the endpoint has sent all of it.
+    fn is_received(&self) -> bool {
+        let attempt = self.journey.attempt.as_ref();
+        let connection = attempt.and_then(Attempt::peek);
+        connection.is_none_or(Connection::is_end)
     }
 
     /// The endpoint has sent all of it: its connection is free for others.
     fn complete(&mut self) {
-        let Content::Streaming(streaming) = &mut self.content else {
-            return;
-        };
-        if let Some(mut lease) = streaming.lease.take() {
-            streaming.trailers = lease.connection.take_trailers();
-            lease.give_back();
+        let journey = &mut *self.journey;
+        if let Some(mut attempt) = journey.attempt.take() {
+            let connection = attempt.connection();
+            self.trailers = connection.and_then(Connection::take_trailers);
+            attempt.give_back();
         }
-        streaming.held = None;
-        if let Some(live) = &mut self.live {
-            live.exchange.received(streaming.source.received());
-            live.exchange.complete();
-        }
+        journey.permit = None;
+        journey.live.exchange.received(journey.body.received());
+        journey.live.exchange.complete();
     }
 
     /// It will never be whole.
-    fn cut(&mut self, reason: Reason) -> Cut {
-        let Some(mut live) = self.live.take() else {
-            return Cut(reason);
-        };
+    fn cut(&mut self, reason: Reason) {
+        let journey = &mut *self.journey;
+        let live = &mut journey.live;
         live.exchange.complete();
         live.exchange.cut(reason);
+        live.exchange.received(journey.body.received());
         if live.http10 {
             // Only a reset tells it that the answer is not whole.
             live.conn.watch.reset();
         }
-        if let Content::Streaming(streaming) = std::mem::replace(&mut self.content, Content::Empty)
-        {
-            live.exchange.received(streaming.source.received());
-            let to_blame = matches!(reason, Reason::UpstreamBroke | Reason::StreamIdle);
-            if let (Some(held), Some(cluster)) = (&streaming.held, live.exchange.cluster())
-                && to_blame
-            {
-                observe_break(&live, cluster, &held.host);
-            }
+        let to_blame = matches!(reason, Reason::UpstreamBroke | Reason::StreamIdle);
+        if let Some(attempt) = journey.attempt.as_ref().filter(|_| to_blame) {
+            // A host that breaks an answer has failed, whatever its head said.
+            let outcome = Outcome::Reset { unsent: false };
+            let worker = &live.conn.worker;
+            observe(worker, &journey.cluster, &attempt.host, outcome);
         }
-        Cut(reason)
     }
 
-    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Cut>>> {
-        let (Content::Streaming(streaming), Some(live)) = (&mut self.content, &mut self.live)
-        else {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Reason>>> {
+        let journey = &mut *self.journey;
+        let attempt = journey.attempt.as_mut();
+        let Some(connection) = attempt.and_then(Attempt::connection) else {
             return Poll::Ready(None);
         };
-        let Some(lease) = &mut streaming.lease else {
-            return Poll::Ready(None);
-        };
-        let polled = match lease.connection.poll_chunk(cx) {
-            Poll::Pending => {
-                let reason = ready!(streaming.poll_expired(live, cx));
-                return Poll::Ready(Some(Err(self.cut(reason))));
-            }
-            Poll::Ready(polled) => polled,
+        let Poll::Ready(polled) = connection.poll_chunk(cx) else {
+            let (timing, last) = (&mut journey.timing, self.last_byte);
+            let expired = ready!(timing.poll_stalled(&journey.body, last, cx));
+            return Poll::Ready(Some(Err(match expired {
+                Expired::Request => Reason::RequestTimeout,
+                Expired::Idle | Expired::Attempt | Expired::Body(_) => Reason::StreamIdle,
+            })));
         };
         let chunk = match polled {
             None => {
@@ -257,69 +184,17 @@ impl AnswerBody {
                 return Poll::Ready(None);
             }
             Some(Err(_)) => {
-                let reason = match streaming.source.broken() {
-                    Some(_) => Reason::ClientGone,
-                    None => Reason::UpstreamBroke,
-                };
-                return Poll::Ready(Some(Err(self.cut(reason))));
+                let client = journey.body.broken().map(|_| Reason::ClientGone);
+                let reason = client.unwrap_or(Reason::UpstreamBroke);
+                return Poll::Ready(Some(Err(reason)));
             }
             Some(Ok(chunk)) => chunk,
         };
-        streaming.last_byte = live.conn.worker.now();
-        live.exchange.sent(chunk.data().len());
-        if streaming.is_received() {
+        self.last_byte = journey.live.conn.worker.now();
+        journey.live.exchange.sent(chunk.data().len());
+        if self.is_received() {
             self.complete();
         }
         Poll::Ready(Some(Ok(chunk)))
     }
-
-    /// The next bytes; `None` at the end.
-    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Cut>>> {
-        match &mut self.content {
-            Content::Empty => Poll::Ready(None),
-            Content::Text(text) => {
-                let text = std::mem::take(text);
-                let chunk = (!text.is_empty()).then(|| Ok(Chunk::from(text)));
-                Poll::Ready(chunk)
-            }
-            Content::Streaming(_) => self.poll_upstream(cx),
-        }
-    }
-
-    /// What comes behind the bytes, once they have ended.
-    pub(crate) fn trailers(&mut self) -> Option<Fields> {
-        match &mut self.content {
-            Content::Streaming(streaming) => streaming.trailers.take(),
-            Content::Empty | Content::Text(_) => None,
-        }
-    }
-
-    /// Whether all of it has been taken.
-    pub(crate) fn is_end(&self) -> bool {
-        match &self.content {
-            Content::Empty => true,
-            Content::Text(text) => text.is_empty(),
-            Content::Streaming(streaming) => {
-                streaming.lease.is_none() && streaming.trailers.is_none()
-            }
-        }
-    }
-
-    /// Bytes that are to come; `None` if the endpoint did not say.
-    pub(crate) fn length(&self) -> Option<u64> {
-        match &self.content {
-            Content::Empty => Some(0),
-            Content::Text(text) => Some(text.len() as u64),
-            Content::Streaming(streaming) => match &streaming.lease {
-                None => Some(0),
-                Some(lease) => lease.connection.length(),
-            },
-        }
-    }
-}
-
-/// A host that breaks an answer has failed, whatever its head said.
-fn observe_break(live: &Live, cluster: &Arc<Cluster>, host: &Host) {
-    let outcome = Outcome::Reset { unsent: false };
-    observe(&live.conn.worker, cluster, host, outcome);
 }

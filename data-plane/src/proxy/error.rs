@@ -7,7 +7,7 @@ use crate::limit::{Verdict, fields};
 use crate::message::{Fields, Known};
 use crate::outcome::Outcome;
 use crate::proxy::body::AnswerBody;
-use crate::proxy::{Answer, Live};
+use crate::proxy::{Answer, Handling, Live};
 use crate::telemetry::record::Reason;
 
 /// Carries the flag of an answer that is ours. A proxy in front of this one does
@@ -122,6 +122,11 @@ impl ProxyError {
             reason,
             text,
         }
+    }
+
+    /// The end of a request that goes no further.
+    pub(super) fn handled(self, live: Live) -> Handling {
+        Handling::Answered(Some(self.answer(live)))
     }
 
     /// The answer that the client gets.

@@ -1,362 +1,313 @@
-//! Sends a request to an endpoint, and to another if that fails and the policy
-//! allows it.
+//! A request on its way to an endpoint, and to another if that fails and the
+//! policy allows it.
+//!
+//! ```text
+//!        .------------------- retry, after a pause --------------------.
+//!        v                                                             |
+//! choose a host --> wait for a connection --> sent --> response, or a failure
+//!        '------------ one is idle -----------^           '--> the answer
+//! ```
+//! All of it is one piece of memory, from the choice of the cluster to the last
+//! byte of the answer.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 
 use evenkeel_shared::ir;
 use smallvec::SmallVec;
+use tokio::time::Sleep;
 
-use crate::health::Trigger;
-use crate::message::{Known, ResponseHead};
+use crate::message::{RequestHead, ResponseHead};
 use crate::outcome::Outcome;
-use crate::proxy::Live;
-use crate::proxy::answer::{Draft, SWITCHING_PROTOCOLS};
-use crate::proxy::body::{Held, Lease};
-use crate::proxy::error::{ProxyError, is_given_up};
+use crate::proxy::answer::SWITCHING_PROTOCOLS;
+use crate::proxy::attempt::{Acquiring, Attempt};
+use crate::proxy::error::{LimitFields, ProxyError};
 use crate::proxy::intake::Intake;
-use crate::proxy::outgoing;
 use crate::proxy::select;
 use crate::proxy::timing::{Expired, Timing};
-use crate::retry::{Decision, Plan, Situation, Stop};
+use crate::proxy::{Handling, Live};
 use crate::runtime::snapshot::Route;
-use crate::telemetry::record::Attempt;
-use crate::tick::Tick;
-use crate::upstream::body::Broken;
+use crate::telemetry::counters::add_one;
+use crate::upstream::body::RequestBody;
 use crate::upstream::cluster::{Cluster, ClusterCounts};
 use crate::upstream::connection::Connection;
 use crate::upstream::failure::Failure;
-use crate::upstream::host::Host;
-use crate::upstream::permit::{HostLoad, RequestPermit, RetryHold};
+use crate::upstream::http1::Leftover;
+use crate::upstream::permit::{RequestPermit, RetryHold};
 use crate::upstream::pool::{Ask, Refused};
 use crate::upstream::proxy_header::Origin;
 use crate::upstream::request::Outgoing;
-use crate::worker::Worker;
 
 /// A request on its way.
-struct Journey<'a> {
-    worker: Rc<Worker>,
-    cluster: Arc<Cluster>,
-    intake: Intake,
-    to: &'a ir::Forward,
-    timing: Timing,
+pub(crate) struct Journey {
+    pub(super) live: Live,
+    pub(super) body: RequestBody,
+    pub(super) timing: Timing,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) route: Arc<Route>,
+    /// What the client is to be told of its rate limit.
+    pub(super) limited: LimitFields,
+    head: RequestHead,
+    /// The protocol that it asks to switch to.
+    upgrade: Option<String>,
     /// The client's connection, if endpoints are to hear of it.
     origin: Option<Origin>,
     /// Ids of the hosts that were tried.
-    tried: SmallVec<[u64; 4]>,
+    pub(super) tried: SmallVec<[u64; 4]>,
+    /// Retries that were granted.
+    pub(super) granted: u32,
+    pub(super) retry: Option<RetryHold>,
+    pub(super) step: Step,
+    /// In its cluster; given back when the answer has ended.
+    pub(super) permit: Option<RequestPermit>,
+    /// The one in progress, until the answer has ended.
+    pub(super) attempt: Option<Attempt>,
 }
 
-/// A response's head, and the connection its body comes on.
-type Answered = (ResponseHead, Connection);
+/// What it waits for.
+pub(super) enum Step {
+    /// Nothing: a host is to be chosen.
+    Choose,
+    /// A connection.
+    Acquire(Acquiring),
+    /// The head of the response.
+    Sent,
+    /// The time of a retry.
+    Pause(Pin<Box<Sleep>>),
+    /// The socket, because the endpoint has switched protocols.
+    Switch(Option<ResponseHead>, Leaving),
+}
 
-/// Why one attempt gave no response.
-enum Missed {
-    /// It failed.
-    Failed(Outcome),
-    /// There was no connection to be had.
-    Overflow,
-    /// The rewritten head cannot be sent.
-    Unsendable,
+/// Gets a socket out of its protocol.
+pub(super) type Leaving = Pin<Box<dyn Future<Output = Option<Leftover>>>>;
+
+/// What an attempt came to.
+pub(super) type Tried = Result<ResponseHead, Outcome>;
+
+/// What is passed on to the client.
+pub(super) enum Passed {
+    /// The head of a response; its body comes on the attempt's connection.
+    Response(ResponseHead),
+    /// One that switches protocols.
+    Switched(ResponseHead, Leftover),
 }
 
 /// Sends a request where its route says.
-pub(super) async fn forward(
-    live: &mut Live,
+pub(super) fn begin(
+    mut live: Live,
     intake: Intake,
-    route: &Route,
-    to: &ir::Forward,
-) -> Result<Draft, ProxyError> {
+    (route, to): (&Arc<Route>, &ir::Forward),
+    limited: LimitFields,
+) -> Handling {
     let worker = Rc::clone(&live.conn.worker);
     let cluster = route.clusters.pick(worker.entropy());
-    let cluster = cluster
-        .and_then(Option::as_ref)
-        .ok_or(ProxyError::NoCluster)?;
+    let Some(cluster) = cluster.and_then(Option::as_ref) else {
+        return ProxyError::NoCluster.handled(live);
+    };
     live.exchange.sent_to(cluster);
     let counts = cluster.counts.of(worker.index);
     let Some(permit) = RequestPermit::take(&cluster.gauges, &cluster.spec.breakers) else {
         add_one(&counts.overflows);
-        return Err(ProxyError::Overflow);
+        return ProxyError::Overflow.handled(live);
     };
     cluster.retry_budget.on_request(worker.now());
-    let idle = live.listener.spec.timeouts.stream_idle;
-    let clock = worker.shared.clock;
-    let mut timing = Timing::new(clock, Rc::clone(&intake.body), idle);
+    let mut timing = Timing::new(worker);
+    timing.idle = live.listener.spec.timeouts.stream_idle;
     timing.request = to.timeout;
     timing.attempt = to.per_try_timeout;
-    let mut journey = Journey {
-        worker,
-        cluster: Arc::clone(cluster),
-        intake,
-        to,
-        timing,
+    Handling::Forwarding(Some(Box::new(Journey {
         origin: cluster.spec.proxy_protocol.map(|_| live.conn.origin()),
+        live,
+        body: intake.body,
+        timing,
+        cluster: Arc::clone(cluster),
+        route: Arc::clone(route),
+        limited,
+        head: intake.head,
+        upgrade: intake.upgrade,
         tried: SmallVec::new(),
-    };
-    let answered = journey.run(live, permit).await;
-    live.exchange.received(journey.intake.body.received());
-    let fields = journey.intake.head.fields;
-    journey.worker.buffers.give_fields(fields);
-    answered
+        granted: 0,
+        retry: None,
+        step: Step::Choose,
+        permit: Some(permit),
+        attempt: None,
+    })))
 }
 
-impl Journey<'_> {
-    fn counts(&self) -> &ClusterCounts {
-        self.cluster.counts.of(self.worker.index)
-    }
-
-    /// Attempt after attempt, until one stands.
-    async fn run(&mut self, live: &mut Live, permit: RequestPermit) -> Result<Draft, ProxyError> {
-        let mut plan = Plan::new(self.to.retry.as_ref());
-        let mut retry = None;
+impl Journey {
+    /// Ready when there is something to pass on, or never will be.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Passed, ProxyError>> {
         loop {
-            let Some(host) = select::host(&self.worker, &self.cluster, &self.tried) else {
-                add_one(&self.counts().no_host);
-                return Err(ProxyError::NoHost);
-            };
-            let load = HostLoad::add(&host);
-            let (outcome, answered) = self.attempt(live, &host).await?;
-            drop(retry.take());
-            let given_up = answered
-                .as_ref()
-                .is_some_and(|(head, _)| is_given_up(&head.fields));
-            let decision = if given_up {
-                Decision::Done(Stop::NotRetriable)
-            } else {
-                plan.next(outcome, &self.situation(), &self.cluster.retry_budget)
-            };
-            match (decision, answered) {
-                (Decision::Retry { after }, answered) => {
-                    retry = Some(RetryHold::new(&self.cluster.retry_budget));
-                    add_one(&self.counts().retries);
-                    if let Some((_, connection)) = answered {
-                        self.lease(&host, connection).give_back();
-                    }
-                    drop(load);
-                    self.avoid(&host);
-                    let pause = tokio::time::sleep(after);
-                    let paused = self.timing.within(None, pause).await;
-                    paused.map_err(|expired| self.expired(expired, None))?;
-                }
-                (Decision::Done(stop), answered) => {
-                    if stop == Stop::Budget {
-                        add_one(&self.counts().retries_denied);
-                        live.exchange.retry_denied();
-                    }
-                    let (response, connection) = answered.ok_or(ProxyError::Upstream(outcome))?;
-                    let lease = self.lease(&host, connection);
-                    let held = Held { permit, load, host };
-                    return self.pass_on(live, response, (lease, held)).await;
-                }
+            if let Step::Switch(response, leaving) = &mut self.step {
+                let leftover = ready!(leaving.as_mut().poll(cx));
+                let switched = response.take().zip(leftover);
+                let (response, leftover) =
+                    switched.ok_or(ProxyError::Upstream(Outcome::BadResponse))?;
+                return Poll::Ready(Ok(Passed::Switched(response, leftover)));
             }
+            let Some(tried) = ready!(self.poll_step(cx))? else {
+                continue;
+            };
+            let Some(response) = self.judge(tried)? else {
+                continue;
+            };
+            if response.status != SWITCHING_PROTOCOLS {
+                return Poll::Ready(Ok(Passed::Response(response)));
+            }
+            let connection = self.attempt.as_mut().and_then(Attempt::take_connection);
+            let leaving = Box::pin(async { connection?.into_leftover().await });
+            self.step = Step::Switch(Some(response), leaving);
         }
     }
 
-    /// One attempt, seen by health and telemetry.
-    async fn attempt(
+    /// One step. Ready with what an attempt came to, if that is over.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Tried>, ProxyError>> {
+        match &mut self.step {
+            Step::Choose => return Poll::Ready(self.choose()),
+            Step::Acquire(acquiring) => {
+                if let Poll::Ready(acquired) = acquiring.as_mut().poll(cx) {
+                    return Poll::Ready(self.acquired(acquired));
+                }
+            }
+            Step::Sent => {
+                let attempt = self.attempt.as_mut();
+                let connection = attempt.and_then(Attempt::connection);
+                let polled = connection.map_or(Poll::Pending, |it| it.poll_head(cx));
+                if let Poll::Ready(answered) = polled {
+                    return Poll::Ready(self.answered(answered));
+                }
+            }
+            Step::Pause(pause) => {
+                if pause.as_mut().poll(cx).is_ready() {
+                    self.step = Step::Choose;
+                    return Poll::Ready(Ok(None));
+                }
+            }
+            Step::Switch(..) => return Poll::Pending,
+        }
+        self.poll_expired(cx)
+    }
+
+    /// Ready when something has run out.
+    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Tried>, ProxyError>> {
+        let began = self.attempt.as_ref().map(|attempt| attempt.started);
+        let expired = ready!(self.timing.poll_expired(&self.body, began, cx));
+        if expired == Expired::Attempt {
+            add_one(&self.counts().per_try_timeouts);
+            return Poll::Ready(Ok(Some(Err(Outcome::PerTryTimeout))));
+        }
+        let error = self.expired(expired);
+        if let Some(attempt) = &self.attempt {
+            attempt.note(&mut self.live, None);
+        }
+        Poll::Ready(Err(error))
+    }
+
+    /// Begins an attempt.
+    fn choose(&mut self) -> Result<Option<Tried>, ProxyError> {
+        let worker = &self.live.conn.worker;
+        let Some(host) = select::host(worker, &self.cluster, &self.tried) else {
+            add_one(&self.counts().no_host);
+            return Err(ProxyError::NoHost);
+        };
+        let pool = worker.pools.of(&host, self.ask());
+        let attempt = Attempt::begin(worker, host, pool);
+        attempt.name_trace(&self.live, &mut self.head.fields);
+        self.attempt = Some(attempt);
+        self.acquire()
+    }
+
+    fn ask(&self) -> Ask<'_> {
+        Ask {
+            worker: &self.live.conn.worker,
+            cluster: &self.cluster,
+            careful: !self.head.method.is_safe(),
+            origin: self.origin,
+        }
+    }
+
+    /// Gets a connection for the attempt.
+    fn acquire(&mut self) -> Result<Option<Tried>, ProxyError> {
+        let Some(attempt) = &self.attempt else {
+            return Err(ProxyError::NoHost);
+        };
+        if let Some(connection) = attempt.pool.take(self.ask()) {
+            return self.acquired(Ok(connection));
+        }
+        self.step = Step::Acquire(attempt.acquire(&self.cluster, self.ask()));
+        Ok(None)
+    }
+
+    fn acquired(
         &mut self,
-        live: &mut Live,
-        host: &Arc<Host>,
-    ) -> Result<(Outcome, Option<Answered>), ProxyError> {
-        let started = self.worker.now();
-        let span = self.worker.entropy().max(1);
-        add_one(&host.counts.of(self.worker.index).requests);
-        let tried = self.send(live, host, (started, span)).await;
-        let (outcome, answered) = match tried {
-            Ok(Ok((head, _))) if self.is_unwanted_switch(&head) => (Outcome::BadResponse, None),
-            Ok(Ok((head, connection))) => (outcome_of(&head), Some((head, connection))),
-            Ok(Err(Missed::Failed(outcome))) => match self.intake.body.broken() {
-                // The endpoint is not to blame.
-                Some(broken) => return Err(self.expired(Expired::Body(broken), None)),
-                None => (outcome, None),
-            },
-            Ok(Err(Missed::Overflow)) => {
+        acquired: Result<Connection, Refused>,
+    ) -> Result<Option<Tried>, ProxyError> {
+        let mut connection = match acquired {
+            Ok(connection) => connection,
+            Err(Refused::Connect) => return Ok(Some(Err(Outcome::ConnectFailure))),
+            Err(Refused::Tls(failure)) => return Ok(Some(Err(Outcome::TlsFailure(failure)))),
+            Err(Refused::Overflow) => {
                 add_one(&self.counts().overflows);
                 return Err(ProxyError::Overflow);
             }
-            Ok(Err(Missed::Unsendable)) => {
-                return Err(ProxyError::BadRequest("the request cannot be passed on"));
-            }
-            Err(Expired::Attempt) => {
-                add_one(&self.counts().per_try_timeouts);
-                (Outcome::PerTryTimeout, None)
-            }
-            Err(expired) => {
-                let error = self.expired(expired, Some(host));
-                self.note(live, host, (started, span), None);
-                return Err(error);
-            }
         };
-        observe(&self.worker, &self.cluster, host, outcome);
-        self.note(live, host, (started, span), Some(outcome));
-        Ok((outcome, answered))
-    }
-
-    /// Takes a connection and sends the request on it. A connection that turns
-    /// out to be dead before anything was sent is no attempt.
-    async fn send(
-        &mut self,
-        live: &Live,
-        host: &Arc<Host>,
-        (started, span): (Tick, u64),
-    ) -> Result<Result<Answered, Missed>, Expired> {
-        outgoing::name_trace(&mut self.intake.head.fields, live.exchange.trace(), span);
-        let request = Outgoing {
-            head: &self.intake.head,
-            source: &self.intake.body,
+        let reused = connection.is_reused();
+        let begun = connection.begin(&Outgoing {
+            head: &self.head,
+            body: &self.body,
             scheme: self.cluster.tls.as_ref().map_or("http", |_| "https"),
-            upgrade: self.intake.upgrade.as_deref(),
-        };
-        let ask = ask(&self.worker, &self.cluster, &self.intake, self.origin);
-        let pool = self.worker.pools.of(host, ask);
-        let sending = async {
-            loop {
-                let mut connection = match pool.acquire(ask).await {
-                    Ok(connection) => connection,
-                    Err(Refused::Connect) => return Err(Missed::Failed(Outcome::ConnectFailure)),
-                    Err(Refused::Tls(failure)) => {
-                        return Err(Missed::Failed(Outcome::TlsFailure(failure)));
-                    }
-                    Err(Refused::Overflow) => return Err(Missed::Overflow),
-                };
-                let reused = connection.is_reused();
-                match connection.send(&request).await {
-                    Ok(head) => return Ok((head, connection)),
-                    Err(Failure::Unsendable) => return Err(Missed::Unsendable),
-                    Err(Failure::Ended { unsent: true, .. }) if reused => {}
-                    Err(Failure::Ended { outcome, .. }) => return Err(Missed::Failed(outcome)),
-                }
-            }
-        };
-        self.timing.within(Some(started), sending).await
-    }
-
-    fn situation(&self) -> Situation {
-        Situation {
-            replayable: self.intake.body.replayable(),
-            deadline: self.timing.deadline(),
-            active: self.cluster.gauges.requests.load(Ordering::Relaxed),
-            now: self.worker.now(),
-            entropy: self.worker.entropy(),
-        }
-    }
-
-    fn avoid(&mut self, host: &Host) {
-        let policy = self.to.retry.as_ref();
-        if policy.is_some_and(|policy| policy.avoid_previous_hosts) {
-            self.tried.push(host.id);
-        }
-    }
-
-    fn lease(&self, host: &Arc<Host>, connection: Connection) -> Lease {
-        let ask = ask(&self.worker, &self.cluster, &self.intake, self.origin);
-        Lease::new(self.worker.pools.of(host, ask), connection)
-    }
-
-    /// What ran out. A host that made the request wait until its end is treated
-    /// like one that made an attempt wait.
-    fn expired(&self, expired: Expired, host: Option<&Arc<Host>>) -> ProxyError {
-        let body_ended = self.intake.body.ended().is_some();
-        if let Some(host) = host.filter(|_| body_ended) {
-            observe(&self.worker, &self.cluster, host, Outcome::PerTryTimeout);
-        }
-        match expired {
-            Expired::Request | Expired::Attempt => ProxyError::RequestTimeout,
-            Expired::Idle if body_ended => ProxyError::ResponseIdle,
-            Expired::Idle => ProxyError::RequestIdle,
-            Expired::Body(Broken::TooLarge) => ProxyError::BodyTooLarge,
-            Expired::Body(Broken::Client | Broken::Superseded) => ProxyError::ClientGone,
-        }
-    }
-
-    fn note(
-        &self,
-        live: &mut Live,
-        host: &Host,
-        (started, span_id): (Tick, u64),
-        outcome: Option<Outcome>,
-    ) {
-        live.exchange.attempted(Attempt {
-            address: host.address,
-            started,
-            took: self.worker.now().since(started),
-            outcome,
-            span_id,
+            upgrade: self.upgrade.as_deref(),
         });
+        if let Err(failure) = begun {
+            return self.answered(Err(failure));
+        }
+        if let Some(attempt) = &mut self.attempt {
+            attempt.send_on(connection, reused);
+        }
+        self.step = Step::Sent;
+        Ok(None)
+    }
+
+    /// What comes of an endpoint's answer. A connection that turns out to be dead
+    /// before anything was sent is no attempt.
+    fn answered(
+        &mut self,
+        answered: Result<ResponseHead, Failure>,
+    ) -> Result<Option<Tried>, ProxyError> {
+        let reused = self.attempt.as_ref().is_some_and(|attempt| attempt.reused);
+        match answered {
+            Ok(head) if self.is_unwanted_switch(&head) => Ok(Some(Err(Outcome::BadResponse))),
+            Ok(head) => Ok(Some(Ok(head))),
+            Err(Failure::Unsendable) => {
+                Err(ProxyError::BadRequest("the request cannot be passed on"))
+            }
+            Err(Failure::Ended { unsent: true, .. }) if reused => self.acquire(),
+            Err(Failure::Ended { outcome, .. }) => Ok(Some(Err(outcome))),
+        }
+    }
+
+    pub(super) fn counts(&self) -> &ClusterCounts {
+        self.cluster.counts.of(self.live.conn.worker.index)
     }
 
     /// Whether the endpoint switches to a protocol that nobody asked for.
     fn is_unwanted_switch(&self, head: &ResponseHead) -> bool {
-        head.status == SWITCHING_PROTOCOLS && self.intake.upgrade.is_none()
+        head.status == SWITCHING_PROTOCOLS && self.upgrade.is_none()
     }
 
-    async fn pass_on(
-        &mut self,
-        live: &Live,
-        response: ResponseHead,
-        (lease, held): (Lease, Held),
-    ) -> Result<Draft, ProxyError> {
-        if response.status != SWITCHING_PROTOCOLS {
-            let limits = (self.timing.idle, self.timing.request);
-            return Ok(Draft::upstream(
-                response,
-                (lease, held),
-                Rc::clone(&self.intake.body),
-                limits,
-            ));
-        }
-        let leftover = lease.into_leftover().await;
-        let leftover = leftover.ok_or(ProxyError::Upstream(Outcome::BadResponse))?;
-        let idle = live.listener.spec.timeouts.stream_idle;
-        Ok(Draft::switched(response, (leftover, held), idle))
+    /// The head of the request is not needed any more.
+    pub(super) fn forget_head(&mut self) {
+        let fields = std::mem::take(&mut self.head.fields);
+        self.live.conn.worker.buffers.give_fields(fields);
+        self.live.exchange.received(self.body.received());
     }
-}
 
-/// What a request asks of the pool of any host.
-fn ask<'a>(
-    worker: &'a Rc<Worker>,
-    cluster: &'a Cluster,
-    intake: &Intake,
-    origin: Option<Origin>,
-) -> Ask<'a> {
-    Ask {
-        worker,
-        cluster,
-        careful: !intake.head.method.is_safe(),
-        origin,
+    /// It ends without an endpoint's answer.
+    pub(super) fn give_up(mut self: Box<Self>) -> Live {
+        self.forget_head();
+        self.live
     }
-}
-
-/// Tells health what became of an attempt: the host's counters, and the control
-/// thread if a detector fires.
-pub(super) fn observe(worker: &Worker, cluster: &Arc<Cluster>, host: &Host, outcome: Outcome) {
-    if outcome.is_failure() {
-        add_one(&host.counts.of(worker.index).failures);
-    }
-    let Some(outlier) = &cluster.spec.outlier else {
-        return;
-    };
-    let Some(cause) = host.shared.outlier.observe(outcome, outlier) else {
-        return;
-    };
-    let trigger = Trigger {
-        cluster: Arc::clone(cluster),
-        host: host.id,
-        cause,
-    };
-    if worker.shared.triggers.try_send(trigger).is_err() {
-        add_one(&worker.counts().triggers_dropped);
-    }
-}
-
-fn outcome_of(head: &ResponseHead) -> Outcome {
-    let grpc_status = head.fields.first(Known::GrpcStatus);
-    Outcome::Response {
-        status: head.status,
-        grpc_status: grpc_status.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok()),
-    }
-}
-
-fn add_one(number: &AtomicU64) {
-    number.fetch_add(1, Ordering::Relaxed);
 }

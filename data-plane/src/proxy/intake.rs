@@ -3,25 +3,25 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
+use memchr::memchr;
 use uuid::Uuid;
 
 use crate::filter::forwarded;
 use crate::head::Head;
 use crate::listen::body::ClientBody;
 use crate::message::name::Names;
-use crate::message::{Known, Method, RequestHead, Version};
+use crate::message::{Known, Method, RequestHead, Span, Version};
 use crate::proxy::Live;
 use crate::proxy::error::ProxyError;
 use crate::proxy::hop;
 use crate::route::path;
 use crate::telemetry::exchange::Details;
 use crate::telemetry::trace::TraceContext;
-use crate::upstream::body::{BodyLimits, Source};
+use crate::upstream::body::{BodyLimits, RequestBody};
 
 /// Longest request id of a trusted hop that is believed, in bytes.
 const LONGEST_ID: usize = 128;
@@ -32,7 +32,7 @@ pub(crate) struct Intake {
     /// Its head. Its fields have `X-Request-Id`, and no `Host`.
     pub(crate) head: RequestHead,
     /// Its body, for one attempt or more.
-    pub(crate) body: Rc<Source>,
+    pub(crate) body: RequestBody,
     /// The address that is believed to be the client's.
     pub(crate) client: IpAddr,
     /// How many proxies in front of this one are believed.
@@ -80,7 +80,7 @@ impl Intake {
         name_request(live, &mut head, hops);
         let trace = trace(live, &head);
         describe(live, &head, trace, client);
-        let body = Source::new(body, limits, live.conn.worker.shared.clock);
+        let body = RequestBody::new(body, limits, live.conn.worker.shared.clock);
         Ok(Self {
             head,
             body,
@@ -112,6 +112,12 @@ fn describe(live: &mut Live, head: &RequestHead, trace: TraceContext, client: Ip
     });
 }
 
+/// An authority as it stands in the head, or in lower case.
+enum Named {
+    At(Span),
+    New(Vec<u8>),
+}
+
 /// Gives the head its one authority: that of an absolute target if there is one,
 /// else `Host` (RFC 9112, section 3.2.2).
 fn name_authority(head: &mut RequestHead) -> Result<(), ProxyError> {
@@ -120,26 +126,27 @@ fn name_authority(head: &mut RequestHead) -> Result<(), ProxyError> {
     let host_at = head.fields.only(Known::Host);
     let host_at = host_at.map_err(|_| bad("more than one Host"))?;
     let host = host_at.map(|at| checked(head.fields.at(at))).transpose()?;
-    let named = match (&absolute, head.authority()) {
-        (Some((authority, _)), _) => Some(checked(authority.as_bytes())?),
-        (None, "") => None,
-        (None, authority) => Some(checked(authority.as_bytes())?),
+    let [_, _, given] = head.bytes();
+    let named = match &absolute {
+        Some((authority, _)) => Some(checked(authority.as_bytes())?),
+        None if given.is_empty() => None,
+        None => Some(checked(given)?),
     };
-    // `None` is the host as it stands.
     let authority = match (named, host) {
         (Some(_), None) if head.version == Version::Http11 => return Err(bad("no Host")),
         (Some(named), Some(host)) if head.version == Version::Http2 && named != host => {
             return Err(bad(":authority and Host differ"));
         }
-        (Some(named), _) => Some(named.into_owned()),
-        (None, Some(Cow::Borrowed(_))) => None,
-        (None, Some(Cow::Owned(host))) => Some(host),
-        (None, None) if head.version == Version::Http10 => Some(String::new()),
+        (Some(Cow::Borrowed(_)), _) if absolute.is_none() => Named::At(head.authority_at()),
+        (Some(named), _) => Named::New(named.into_owned()),
+        (None, Some(Cow::Borrowed(_))) => Named::At(host_at.unwrap_or_default()),
+        (None, Some(Cow::Owned(host))) => Named::New(host),
+        (None, None) if head.version == Version::Http10 => Named::New(Vec::new()),
         (None, None) => return Err(bad("no Host")),
     };
     match authority {
-        Some(authority) => head.set_authority(&authority),
-        None => head.set_authority_at(host_at.unwrap_or_default()),
+        Named::At(place) => head.set_authority_at(place),
+        Named::New(authority) => head.set_authority(&authority),
     }
     if let Some((_, target)) = absolute {
         head.set_target(&target);
@@ -150,10 +157,10 @@ fn name_authority(head: &mut RequestHead) -> Result<(), ProxyError> {
 
 /// Authority, and path with query, of a target that names both.
 fn absolute(head: &RequestHead) -> Result<Option<(String, String)>, ProxyError> {
-    let target = head.target();
-    if target.starts_with('/') || target == "*" {
+    if let [_, [b'/', ..] | [b'*'], _] = head.bytes() {
         return Ok(None);
     }
+    let target = head.target();
     let malformed = || ProxyError::BadRequest("the path is malformed");
     let uri: Uri = target.parse().map_err(|_| malformed())?;
     if uri
@@ -170,12 +177,12 @@ fn absolute(head: &RequestHead) -> Result<Option<(String, String)>, ProxyError> 
 }
 
 /// An authority in lower case.
-fn checked(value: &[u8]) -> Result<Cow<'_, str>, ProxyError> {
+fn checked(value: &[u8]) -> Result<Cow<'_, [u8]>, ProxyError> {
     let malformed = || ProxyError::BadRequest("the authority is malformed");
-    let text = std::str::from_utf8(value).map_err(|_| malformed())?;
-    if is_plain(text) {
-        return Ok(Cow::Borrowed(text));
+    if is_plain(value) {
+        return Ok(Cow::Borrowed(value));
     }
+    let text = std::str::from_utf8(value).map_err(|_| malformed())?;
     if text.contains('@') || text.contains(',') {
         return Err(malformed());
     }
@@ -183,22 +190,24 @@ fn checked(value: &[u8]) -> Result<Cow<'_, str>, ProxyError> {
     if authority.host().is_empty() {
         return Err(malformed());
     }
-    Ok(Cow::Owned(text.to_ascii_lowercase()))
+    Ok(Cow::Owned(value.to_ascii_lowercase()))
 }
 
 /// Whether it is a name or an IPv4 address, in lower case, perhaps with a port:
 /// what nearly all requests have, and needs no further look.
-fn is_plain(authority: &str) -> bool {
-    let (host, port) = match authority.split_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (authority, None),
+fn is_plain(authority: &[u8]) -> bool {
+    let letter = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
+    let colon = memchr(b':', authority);
+    let (host, port) = authority.split_at(colon.unwrap_or(authority.len()));
+    // Looks at all of it, so that it can look at many bytes at once.
+    let named = host.iter().fold(true, |all, byte| all & letter(*byte));
+    let port_fits = match port {
+        [] => true,
+        [_, number @ ..] => {
+            (1..=5).contains(&number.len()) && number.iter().all(u8::is_ascii_digit)
+        }
     };
-    let letter = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-'
-    };
-    let number =
-        |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
-    !host.is_empty() && host.bytes().all(letter) && port.is_none_or(number)
+    named && !host.is_empty() && port_fits
 }
 
 /// Brings path and query into normal form.
@@ -239,8 +248,8 @@ fn vouch(live: &Live, head: &mut RequestHead, hops: u32) {
     hop::strip_forwarding(&mut head.fields, hops > 0);
     let secured = live.conn.secured.as_ref();
     if let Some(client) = secured.and_then(|secured| secured.client.as_ref()) {
-        head.fields
-            .set(forwarded::CLIENT_CERT, client.header.as_bytes());
+        let certificate = client.header.as_bytes();
+        head.fields.put(Known::ForwardedClientCert, certificate);
     }
 }
 
@@ -257,7 +266,7 @@ fn name_request(live: &Live, head: &mut RequestHead, hops: u32) {
     let id = uuid::Builder::from_random_bytes(random).into_uuid();
     let mut buffer = Uuid::encode_buffer();
     let id = id.hyphenated().encode_lower(&mut buffer);
-    head.fields.set("x-request-id", id.as_bytes());
+    head.fields.put(Known::RequestId, id.as_bytes());
 }
 
 /// The trace of the caller, or one that begins here by the listener's share.

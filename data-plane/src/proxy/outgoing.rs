@@ -4,7 +4,8 @@ use evenkeel_shared::ir;
 
 use crate::filter::{self, forwarded};
 use crate::head::{Head, HeadEdits, HeaderChange};
-use crate::message::Fields;
+use crate::message::name::Names;
+use crate::message::{Fields, Known};
 use crate::proxy::Live;
 use crate::proxy::hop;
 use crate::proxy::intake::Intake;
@@ -18,28 +19,43 @@ pub(super) fn rewrite(
     route: &Route,
     (to, matched): (&ir::Forward, usize),
 ) {
-    let hops = intake.hops;
-    let peer = live.conn.peer.ip();
+    hop::strip(&mut intake.head.fields);
+    say_from(live, intake);
     let head = &mut intake.head;
-    let forwarded_for = forwarded::x_forwarded_for(head, peer, hops);
-    let host = forwarded::x_forwarded_host(head, hops).to_owned();
-    hop::strip(&mut head.fields);
-    head.fields.set("x-forwarded-for", forwarded_for.as_bytes());
-    head.fields
-        .set("x-forwarded-proto", intake.scheme.as_bytes());
-    head.fields.set("x-forwarded-host", host.as_bytes());
     edit(&mut head.fields, &route.spec.request_headers);
     if let Some(rewrite) = &to.path_rewrite {
         let target = filter::rewrite_target(rewrite, head.target(), matched);
         head.set_target(&target);
     }
     if let Some(host) = &to.host_rewrite {
-        head.set_authority(host);
+        head.set_authority(host.as_bytes());
     }
+}
+
+/// Says where the request came from.
+fn say_from(live: &Live, intake: &mut Intake) {
+    let (conn, hops) = (&live.conn, intake.hops);
+    let head = &mut intake.head;
+    if hops == 0 {
+        let client = conn.peer_name.as_bytes();
+        head.fields.put(Known::ForwardedFor, client);
+        let host = head.authority_at();
+        head.fields.put_again(Known::ForwardedHost, host);
+    } else {
+        let chain = forwarded::x_forwarded_for(head, conn.peer.ip(), hops);
+        let host = forwarded::x_forwarded_host(head, hops).to_owned();
+        head.fields.put(Known::ForwardedFor, chain.as_bytes());
+        head.fields.put(Known::ForwardedHost, host.as_bytes());
+    }
+    let scheme = intake.scheme.as_bytes();
+    head.fields.put(Known::ForwardedProto, scheme);
 }
 
 /// Applies the changes of a configuration.
 pub(super) fn edit(fields: &mut Fields, edits: &ir::HeaderEdits) {
+    if edits.is_empty() {
+        return;
+    }
     let mut changes = HeadEdits::default();
     filter::request_edits(edits, &mut changes);
     for change in changes.headers {
@@ -56,9 +72,9 @@ pub(super) fn name_trace(fields: &mut Fields, trace: &TraceContext, span: u64) {
     if !trace.is_present() {
         return;
     }
-    fields.set("traceparent", trace.traceparent(span).as_bytes());
+    fields.put(Known::Traceparent, trace.traceparent(span).as_bytes());
     match &trace.state {
-        Some(state) => fields.set("tracestate", state.as_bytes()),
-        None => fields.remove("tracestate"),
+        Some(state) => fields.put(Known::Tracestate, state.as_bytes()),
+        None => fields.remove_all(Names::of(&[Known::Tracestate])),
     }
 }

@@ -1,17 +1,14 @@
 //! How long a request may take: one timer for all its limits, moved only when
 //! the next of them changes.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Sleep;
-
-use crate::clock::Clock;
 use crate::tick::Tick;
-use crate::upstream::body::{Broken, Source};
+use crate::upstream::body::{Broken, RequestBody};
+use crate::worker::Worker;
+use crate::worker::timers::Timer;
 
 /// What ran out while an answer was awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +26,6 @@ pub(super) enum Expired {
 /// The limits of a request.
 #[derive(Debug)]
 pub(super) struct Timing {
-    pub(super) clock: Clock,
-    pub(super) source: Rc<Source>,
     /// For the whole request, from the end of its body.
     pub(super) request: Option<Duration>,
     /// For one attempt, from the end of the body or the begin of the attempt.
@@ -41,94 +36,67 @@ pub(super) struct Timing {
 }
 
 impl Timing {
-    /// For a request with this body.
-    pub(super) fn new(clock: Clock, source: Rc<Source>, idle: Option<Duration>) -> Self {
+    /// Without a limit.
+    pub(super) fn new(worker: Rc<Worker>) -> Self {
         Self {
-            clock,
-            source,
             request: None,
             attempt: None,
-            idle,
-            timer: Timer::default(),
+            idle: None,
+            timer: Timer::new(worker),
         }
     }
 
     /// When the whole request is to be over. Unknown until its body has ended.
-    pub(super) fn deadline(&self) -> Option<Tick> {
-        Some(self.source.ended()?.plus(self.request?))
+    pub(super) fn deadline(&self, body: &RequestBody) -> Option<Tick> {
+        Some(body.ended()?.plus(self.request?))
     }
 
-    /// The answer of `task`, or what ran out first. `attempt` is when the
-    /// attempt began; `None` while waiting between attempts.
-    pub(super) async fn within<T>(
+    /// Ready with what ran out. `attempt` is when the attempt began; `None` while
+    /// waiting between attempts.
+    pub(super) fn poll_expired(
         &mut self,
+        body: &RequestBody,
         attempt: Option<Tick>,
-        task: impl Future<Output = T>,
-    ) -> Result<T, Expired> {
-        let mut task = pin!(task);
-        poll_fn(|cx| {
-            if let Poll::Ready(done) = task.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
-            self.poll_expired(attempt, cx).map(Err)
-        })
-        .await
-    }
-
-    fn poll_expired(&mut self, attempt: Option<Tick>, cx: &mut Context<'_>) -> Poll<Expired> {
-        self.source.watch(cx.waker());
-        if let Some(broken) = self.source.broken() {
+        cx: &mut Context<'_>,
+    ) -> Poll<Expired> {
+        body.watch(cx.waker());
+        if let Some(broken) = body.broken() {
             return Poll::Ready(Expired::Body(broken));
         }
-        loop {
-            let Some((at, why)) = self.next(attempt) else {
-                return Poll::Pending;
-            };
-            if self.timer.poll(self.clock, at, cx).is_pending() {
-                return Poll::Pending;
-            }
-            if at <= self.clock.now() {
-                return Poll::Ready(why);
-            }
-        }
+        let Some((at, why)) = self.next(body, attempt) else {
+            return Poll::Pending;
+        };
+        self.timer.poll(at, cx).map(|()| why)
     }
 
     /// What runs out next.
-    fn next(&self, attempt: Option<Tick>) -> Option<(Tick, Expired)> {
-        let ended = self.source.ended();
-        let request = self.deadline().map(|at| (at, Expired::Request));
+    fn next(&self, body: &RequestBody, attempt: Option<Tick>) -> Option<(Tick, Expired)> {
+        let ended = body.ended();
+        let request = self.deadline(body).map(|at| (at, Expired::Request));
         let tried = attempt.zip(ended).map(|(began, ended)| began.max(ended));
         let tried = tried.zip(self.attempt);
         let tried = tried.map(|(from, limit)| (from.plus(limit), Expired::Attempt));
-        let active = self.source.last_byte().max(attempt.unwrap_or_default());
+        let active = body.last_byte().max(attempt.unwrap_or_default());
         let idle = self.idle.map(|limit| (active.plus(limit), Expired::Idle));
         let all = request.into_iter().chain(tried).chain(idle);
         all.min_by_key(|(at, _)| *at)
     }
-}
 
-/// A timer that is made when it is first needed.
-#[derive(Debug, Default)]
-pub(super) struct Timer {
-    armed: Tick,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Timer {
-    /// Ready when it is `at`.
-    pub(super) fn poll(&mut self, clock: Clock, at: Tick, cx: &mut Context<'_>) -> Poll<()> {
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(clock.instant(at))));
-        if self.armed != at {
-            sleep.as_mut().reset(clock.instant(at));
-            self.armed = at;
-        }
-        sleep.as_mut().poll(cx)
-    }
-
-    /// When it rings; meaningless before it is polled.
-    pub(super) fn armed(&self) -> Option<Tick> {
-        self.sleep.as_ref().map(|_| self.armed)
+    /// Ready with what ran out while the body of an answer comes. The time of
+    /// one attempt is over then.
+    pub(super) fn poll_stalled(
+        &mut self,
+        body: &RequestBody,
+        last_byte: Tick,
+        cx: &mut Context<'_>,
+    ) -> Poll<Expired> {
+        let active = last_byte.max(body.last_byte());
+        let idle = self.idle.map(|limit| (active.plus(limit), Expired::Idle));
+        let request = self.deadline(body).map(|at| (at, Expired::Request));
+        let first = idle.into_iter().chain(request).min_by_key(|(at, _)| *at);
+        let Some((at, why)) = first else {
+            return Poll::Pending;
+        };
+        self.timer.poll(at, cx).map(|()| why)
     }
 }

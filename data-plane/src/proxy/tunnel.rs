@@ -9,7 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -20,11 +20,11 @@ use crate::clock::Clock;
 use crate::listen::accept::Phase;
 use crate::listen::io::ClientIo;
 use crate::proxy::Live;
-use crate::proxy::body::Held;
-use crate::proxy::timing::Timer;
+use crate::proxy::forward::Journey;
 use crate::telemetry::record::Reason;
 use crate::tick::Tick;
 use crate::upstream::http1::Leftover;
+use crate::worker::timers::Timer;
 
 /// Buffer of each direction, in bytes.
 const BUFFER: usize = 16 * 1024;
@@ -32,9 +32,8 @@ const BUFFER: usize = 16 * 1024;
 /// What is needed to carry bytes once the client has seen the switch.
 pub(crate) struct Tunnel {
     upstream: Leftover,
-    live: Live,
-    _held: Held,
-    idle: Option<Duration>,
+    /// The request that asked for it.
+    journey: Box<Journey>,
 }
 
 impl fmt::Debug for Tunnel {
@@ -45,22 +44,18 @@ impl fmt::Debug for Tunnel {
 
 impl Tunnel {
     /// Between a client's connection and what is left of an endpoint's.
-    pub(super) fn new(upstream: Leftover, held: Held, live: Live, idle: Option<Duration>) -> Self {
-        Self {
-            upstream,
-            live,
-            _held: held,
-            idle,
-        }
+    pub(super) fn new(upstream: Leftover, journey: Box<Journey>) -> Self {
+        Self { upstream, journey }
     }
 
     /// Carries bytes until the end.
     pub(crate) async fn run(mut self, client: ClientIo, mut phase: watch::Receiver<Phase>) {
-        let worker = Rc::clone(&self.live.conn.worker);
+        let live = &mut self.journey.live;
+        let worker = Rc::clone(&live.conn.worker);
         let clock = worker.shared.clock;
         let counts = worker.counts();
         counts.upgrades.fetch_add(1, Ordering::Relaxed);
-        let _open = Open::begin(&self.live);
+        let _open = Open::begin(live);
         let last_byte = Rc::new(Cell::new(clock.now()));
         let mut client = Counted::new(client, Bytes::new(), &last_byte, clock);
         let Leftover { wire, read } = self.upstream;
@@ -72,22 +67,21 @@ impl Tunnel {
                 BUFFER,
                 BUFFER,
             );
-            let mut timer = Timer::default();
-            let idle = self.idle;
-            let idle = poll_fn(|cx| poll_idle(&mut timer, clock, (idle, last_byte.get()), cx));
+            let mut timer = Timer::new(Rc::clone(&worker));
+            let idle = live.listener.spec.timeouts.stream_idle;
+            let idle = poll_fn(|cx| poll_idle(&mut timer, (idle, last_byte.get()), cx));
             tokio::select! {
                 copied = copy => copied.err().map(|_| Reason::ClientGone),
                 () = idle => Some(Reason::StreamIdle),
                 _ = phase.wait_for(|phase| *phase == Phase::Cut) => Some(Reason::StreamIdle),
             }
         };
-        self.live.exchange.received(client.bytes);
-        self.live
-            .exchange
-            .sent(usize::try_from(upstream.bytes).unwrap_or(usize::MAX));
-        self.live.exchange.complete();
+        let exchange = &mut live.exchange;
+        exchange.received(client.bytes);
+        exchange.sent(usize::try_from(upstream.bytes).unwrap_or(usize::MAX));
+        exchange.complete();
         if let Some(reason) = reason {
-            self.live.exchange.cut(reason);
+            exchange.cut(reason);
         }
     }
 }
@@ -95,21 +89,13 @@ impl Tunnel {
 /// Ready when nothing has come for `limit`.
 fn poll_idle(
     timer: &mut Timer,
-    clock: Clock,
     (limit, last_byte): (Option<Duration>, Tick),
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    let Some(limit) = limit else {
-        return Poll::Pending;
-    };
-    let at = last_byte.plus(limit);
-    let armed = timer.armed().filter(|armed| *armed > clock.now());
-    // Rings for the byte that was the last when it was armed, then looks again.
-    ready!(timer.poll(clock, armed.unwrap_or(at), cx));
-    if at <= clock.now() {
-        return Poll::Ready(());
+    match limit {
+        Some(limit) => timer.poll(last_byte.plus(limit), cx),
+        None => Poll::Pending,
     }
-    timer.poll(clock, at, cx)
 }
 
 /// Counts a tunnel as open for as long as it lives.

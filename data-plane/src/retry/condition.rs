@@ -6,6 +6,15 @@ use crate::outcome::Outcome;
 
 /// Whether any condition of the policy holds.
 pub(super) fn is_retriable(policy: &RetryPolicy, outcome: Outcome) -> bool {
+    if let Outcome::Response {
+        status: ..400,
+        grpc_status: None,
+    } = outcome
+        && policy.status_codes.is_empty()
+    {
+        // No other condition is about what is nearly always the outcome.
+        return false;
+    }
     policy
         .on
         .iter()

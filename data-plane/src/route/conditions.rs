@@ -88,10 +88,10 @@ impl Conditions {
 
     /// How many bytes of the path are covered, if all conditions hold. `path` is
     /// the one of `head`.
-    pub(super) fn matched(&self, head: &(impl Head + ?Sized), path: &str) -> Option<usize> {
+    pub(super) fn matched(&self, head: &(impl Head + ?Sized), path: &[u8]) -> Option<usize> {
         let matched = self.path.matched(path)?;
-        let method = head.method();
-        let holds = (self.methods.is_empty() || self.methods.iter().any(|one| **one == *method))
+        let takes = |method: &str| self.methods.iter().any(|one| **one == *method);
+        let holds = (self.methods.is_empty() || takes(head.method()))
             && self.headers.iter().all(|condition| condition.holds(head))
             && self.query.iter().all(|condition| condition.holds(head));
         holds.then_some(matched)
@@ -108,15 +108,15 @@ impl Path {
         })
     }
 
-    fn matched(&self, path: &str) -> Option<usize> {
+    fn matched(&self, path: &[u8]) -> Option<usize> {
         match self {
-            Self::Exact(whole) => (**whole == *path).then_some(path.len()),
-            Self::Prefix(begin) => path.starts_with(&**begin).then_some(begin.len()),
+            Self::Exact(whole) => (whole.as_bytes() == path).then_some(path.len()),
+            Self::Prefix(begin) => path.starts_with(begin.as_bytes()).then_some(begin.len()),
             Self::Segments(begin) => {
-                let rest = path.strip_prefix(&**begin)?;
-                (rest.is_empty() || rest.starts_with('/')).then_some(begin.len())
+                let rest = path.strip_prefix(begin.as_bytes())?;
+                (rest.is_empty() || rest.starts_with(b"/")).then_some(begin.len())
             }
-            Self::Regex(regex) => regex.is_match(path.as_bytes()).then_some(path.len()),
+            Self::Regex(regex) => regex.is_match(path).then_some(path.len()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use evenkeel_shared::ir::Domain;
+use memchr::memchr;
 use rapidhash::RapidHashMap;
 use smallvec::SmallVec;
 
@@ -36,7 +37,9 @@ impl Domains {
     /// Adds a pattern; whether it is new.
     pub(super) fn insert(&mut self, domain: &Domain, group: usize) -> bool {
         let before = match domain {
-            Domain::Exact(name) => self.exact.insert(lower(name).as_slice().into(), group),
+            Domain::Exact(name) => self
+                .exact
+                .insert(lower(name.as_bytes()).as_slice().into(), group),
             Domain::Suffix(end) => self.suffixes.insert(end, group),
             Domain::Prefix(begin) => self.prefixes.insert(begin, group),
             Domain::Any => self.any.replace(group),
@@ -46,14 +49,19 @@ impl Domains {
 
     /// The group of a request's authority. A `*` stands for one character or
     /// more.
-    pub(super) fn find(&self, authority: &str) -> Option<usize> {
+    pub(super) fn find(&self, authority: &[u8]) -> Option<usize> {
         let host = if self.ignore_port {
             without_port(authority)
         } else {
             authority
         };
-        let host = lower(host);
-        let host = host.as_slice();
+        let lowered: SmallVec<[u8; 256]>;
+        let host = if has_upper(host) {
+            lowered = lower(host);
+            lowered.as_slice()
+        } else {
+            host
+        };
         let exact = self.exact.get(host).copied();
         exact
             .or_else(|| self.suffixes.find(host, |host, n| &host[host.len() - n..]))
@@ -68,7 +76,8 @@ impl Wildcards {
             self.lengths.push(fixed.len());
             self.lengths.sort_unstable_by_key(|length| Reverse(*length));
         }
-        self.groups.insert(lower(fixed).as_slice().into(), group)
+        self.groups
+            .insert(lower(fixed.as_bytes()).as_slice().into(), group)
     }
 
     /// The group of the longest pattern whose fixed part is the `part` of the
@@ -80,20 +89,26 @@ impl Wildcards {
     }
 }
 
+/// Looks at all of it, so that it can look at many bytes at once.
+fn has_upper(host: &[u8]) -> bool {
+    let bytes = host.iter();
+    bytes.fold(false, |any, byte| any | byte.is_ascii_uppercase())
+}
+
 /// The host in lower case; on the stack, as names are at most 253 bytes long.
-fn lower(host: &str) -> SmallVec<[u8; 256]> {
-    host.bytes().map(|byte| byte.to_ascii_lowercase()).collect()
+fn lower(host: &[u8]) -> SmallVec<[u8; 256]> {
+    host.iter().map(u8::to_ascii_lowercase).collect()
 }
 
 /// The host of an authority. An IPv6 address stands in brackets; without them
 /// its colons cannot be told from the one before a port, and it stays whole.
-fn without_port(authority: &str) -> &str {
-    if authority.starts_with('[') {
-        let end = authority.find(']').map_or(authority.len(), |end| end + 1);
+fn without_port(authority: &[u8]) -> &[u8] {
+    if authority.starts_with(b"[") {
+        let end = memchr(b']', authority).map_or(authority.len(), |end| end + 1);
         return &authority[..end];
     }
-    match authority.split_once(':') {
-        Some((host, port)) if !port.contains(':') => host,
+    match memchr(b':', authority).map(|at| authority.split_at(at)) {
+        Some((host, port)) if memchr(b':', &port[1..]).is_none() => host,
         _ => authority,
     }
 }
@@ -104,14 +119,14 @@ mod tests {
 
     #[test]
     fn ports_are_told_from_addresses() {
-        assert_eq!(without_port("shop.example:8080"), "shop.example");
-        assert_eq!(without_port("shop.example"), "shop.example");
-        assert_eq!(without_port("[::1]:8080"), "[::1]");
-        assert_eq!(without_port("[::1]"), "[::1]");
-        assert_eq!(without_port("::1"), "::1");
-        assert_eq!(without_port("[::1"), "[::1");
-        assert_eq!(without_port(""), "");
-        assert_eq!(without_port(":80"), "");
+        assert_eq!(without_port(b"shop.example:8080"), b"shop.example");
+        assert_eq!(without_port(b"shop.example"), b"shop.example");
+        assert_eq!(without_port(b"[::1]:8080"), b"[::1]");
+        assert_eq!(without_port(b"[::1]"), b"[::1]");
+        assert_eq!(without_port(b"::1"), b"::1");
+        assert_eq!(without_port(b"[::1"), b"[::1");
+        assert_eq!(without_port(b""), b"");
+        assert_eq!(without_port(b":80"), b"");
     }
 
     #[test]
@@ -129,20 +144,20 @@ mod tests {
             assert!(domains.insert(pattern, group));
             assert!(!domains.insert(pattern, group));
         }
-        assert_eq!(domains.find("SHOP.eu.Example:80"), Some(5));
-        assert_eq!(domains.find("www.eu.example"), Some(4));
-        assert_eq!(domains.find("shop.us.example"), Some(3));
-        assert_eq!(domains.find("shop.eu.test"), Some(2));
-        assert_eq!(domains.find("shop.test"), Some(1));
-        assert_eq!(domains.find(".example"), Some(0));
-        assert_eq!(domains.find(""), Some(0));
+        assert_eq!(domains.find(b"SHOP.eu.Example:80"), Some(5));
+        assert_eq!(domains.find(b"www.eu.example"), Some(4));
+        assert_eq!(domains.find(b"shop.us.example"), Some(3));
+        assert_eq!(domains.find(b"shop.eu.test"), Some(2));
+        assert_eq!(domains.find(b"shop.test"), Some(1));
+        assert_eq!(domains.find(b".example"), Some(0));
+        assert_eq!(domains.find(b""), Some(0));
     }
 
     #[test]
     fn the_port_counts_unless_it_is_ignored() {
         let mut domains = Domains::new(false);
         domains.insert(&Domain::Exact("a.example:80".to_owned()), 0);
-        assert_eq!(domains.find("a.example:80"), Some(0));
-        assert_eq!(domains.find("a.example"), None);
+        assert_eq!(domains.find(b"a.example:80"), Some(0));
+        assert_eq!(domains.find(b"a.example"), None);
     }
 }

@@ -22,7 +22,7 @@ type Places = SmallVec<[usize; 2]>;
 
 #[derive(Debug)]
 pub(super) struct PathIndex {
-    exact: RapidHashMap<Box<str>, Places>,
+    exact: RapidHashMap<Box<[u8]>, Places>,
     prefixes: Vec<Prefix>,
     /// Routes that may match any path.
     others: Places,
@@ -30,7 +30,7 @@ pub(super) struct PathIndex {
 
 #[derive(Debug)]
 struct Prefix {
-    text: Box<str>,
+    text: Box<[u8]>,
     /// Where the next shorter prefix of this one stands.
     parent: Option<usize>,
     places: Places,
@@ -39,12 +39,12 @@ struct Prefix {
 impl PathIndex {
     /// Over the paths of all routes of a group, in order.
     pub(super) fn build<'a>(paths: impl Iterator<Item = &'a PathMatch>) -> Self {
-        let mut exact: RapidHashMap<Box<str>, Places> = RapidHashMap::default();
+        let mut exact: RapidHashMap<Box<[u8]>, Places> = RapidHashMap::default();
         let mut prefixes: RapidHashMap<&str, Places> = RapidHashMap::default();
         let mut others = Places::new();
         for (place, path) in paths.enumerate() {
             match path {
-                PathMatch::Exact(text) => exact.entry(text.as_str().into()).or_default(),
+                PathMatch::Exact(text) => exact.entry(text.as_bytes().into()).or_default(),
                 PathMatch::Prefix(text) | PathMatch::Segments(text) => {
                     prefixes.entry(text).or_default()
                 }
@@ -65,7 +65,7 @@ impl PathIndex {
     /// `accepts` is asked about each at most once; the last it takes is the one.
     pub(super) fn first(
         &self,
-        path: &str,
+        path: &[u8],
         mut accepts: impl FnMut(usize) -> bool,
     ) -> Option<usize> {
         let mut best: Option<usize> = None;
@@ -88,7 +88,7 @@ impl PathIndex {
     }
 
     /// The prefixes that the path begins with, longest first.
-    fn prefixes_of(&self, path: &str) -> impl Iterator<Item = &Prefix> {
+    fn prefixes_of(&self, path: &[u8]) -> impl Iterator<Item = &Prefix> {
         let after = self
             .prefixes
             .partition_point(|prefix| *prefix.text <= *path);
@@ -98,7 +98,7 @@ impl PathIndex {
                 .and_then(|place| self.prefixes.get(place)),
             |prefix| prefix.parent.and_then(|parent| self.prefixes.get(parent)),
         );
-        candidates.filter(|prefix| path.starts_with(&*prefix.text))
+        candidates.filter(|prefix| path.starts_with(&prefix.text))
     }
 }
 
@@ -113,7 +113,7 @@ fn with_parents(sorted: Vec<(&str, Places)>) -> Vec<Prefix> {
             .is_some()
         {}
         prefixes.push(Prefix {
-            text: text.into(),
+            text: text.as_bytes().into(),
             parent: open.last().map(|(parent, _)| *parent),
             places,
         });

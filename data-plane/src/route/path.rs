@@ -31,6 +31,9 @@ pub enum BadPath {
 /// # Errors
 /// Why it is refused.
 pub fn normalize(target: &str) -> Result<Cow<'_, str>, BadPath> {
+    if is_normal(target.as_bytes()) {
+        return Ok(Cow::Borrowed(target));
+    }
     if target == "*" {
         return Ok(Cow::Borrowed(target));
     }
@@ -56,6 +59,18 @@ pub fn normalize(target: &str) -> Result<Cow<'_, str>, BadPath> {
         });
     }
     Ok(Cow::Owned(without_dots(&unescaped)? + query))
+}
+
+/// Whether it begins with a slash and has nothing that could need a change, or
+/// be wrong: what nearly all targets look like.
+fn is_normal(target: &[u8]) -> bool {
+    let odd = |byte: u8| matches!(byte, 0..=b' ' | 0x7F.. | b'#' | b'%' | b'\\');
+    // The byte behind a slash, so that no segment begins with a dot.
+    let pair = |one: u8, next: u8| (one, next) == (b'/', b'.');
+    let pairs = target.iter().zip(target.get(1..).unwrap_or_default());
+    let dotted = pairs.fold(false, |any, (one, next)| any | pair(*one, *next));
+    let odd = target.iter().fold(false, |any, byte| any | odd(*byte));
+    target.first() == Some(&b'/') && !odd && !dotted
 }
 
 fn is_dots(segment: &str) -> bool {

@@ -1,6 +1,7 @@
 //! Counters that workers do not share: each adds to its own, and the reader
 //! sums.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Upper bounds of the latency buckets.
@@ -29,6 +30,18 @@ pub fn latency_bucket(time: Duration) -> usize {
     LATENCY_BOUNDS.partition_point(|bound| *bound < time)
 }
 
+/// Adds one to a number of which only this thread is the writer: nobody else's
+/// count can be lost, so no memory has to be locked.
+pub(crate) fn add_one(number: &AtomicU64) {
+    add(number, 1);
+}
+
+/// The same for more than one.
+pub(crate) fn add(number: &AtomicU64, more: u64) {
+    let before = number.load(Ordering::Relaxed);
+    number.store(before.wrapping_add(more), Ordering::Relaxed);
+}
+
 /// Keeps its content off its neighbours' cache lines.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -52,7 +65,11 @@ impl<T: Default> Sharded<T> {
 impl<T> Sharded<T> {
     /// The one of a worker; an unknown worker shares with another.
     pub fn of(&self, worker: usize) -> &T {
-        &self.shards[worker % self.shards.len()].0
+        // Nearly always there; a division costs more than the rest of a count.
+        let known = self.shards.get(worker);
+        &known
+            .unwrap_or_else(|| &self.shards[worker % self.shards.len()])
+            .0
     }
 
     /// All of them, for the reader.

@@ -5,13 +5,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 use uuid::Uuid;
 
 use crate::runtime::snapshot::{Front, Route};
-use crate::telemetry::counters::latency_bucket;
+use crate::telemetry::counters::{add, add_one, latency_bucket};
 use crate::telemetry::record::{Attempt, Reason, Record};
 use crate::telemetry::trace::TraceContext;
 use crate::tick::Tick;
@@ -57,17 +56,23 @@ pub(crate) struct Exchange {
     complete: bool,
     received: u64,
     sent: u64,
-    attempts: SmallVec<[Attempt; 2]>,
     retry_denied: bool,
     trace: TraceContext,
-    details: Option<Box<Details>>,
+    noted: Option<Box<Noted>>,
+}
+
+/// What is noted for the record, if there is to be one.
+#[derive(Debug)]
+struct Noted {
+    details: Details,
+    attempts: SmallVec<[Attempt; 2]>,
 }
 
 impl Exchange {
     /// A request whose head is complete now.
     pub(crate) fn start(worker: Rc<Worker>, listener: Arc<Front>) -> Self {
         let counts = listener.counts.of(worker.index);
-        counts.requests_open.fetch_add(1, Ordering::Relaxed);
+        add_one(&counts.requests_open);
         Self {
             started: worker.now(),
             worker,
@@ -79,10 +84,9 @@ impl Exchange {
             complete: false,
             received: 0,
             sent: 0,
-            attempts: SmallVec::new(),
             retry_denied: false,
             trace: TraceContext::default(),
-            details: None,
+            noted: None,
         }
     }
 
@@ -95,7 +99,10 @@ impl Exchange {
     pub(crate) fn describe(&mut self, trace: TraceContext, details: impl FnOnce() -> Details) {
         let sink = &self.worker.shared.sink;
         if sink.wants(&self.listener, trace.sampled) {
-            self.details = Some(Box::new(details()));
+            self.noted = Some(Box::new(Noted {
+                details: details(),
+                attempts: SmallVec::new(),
+            }));
         }
         self.trace = trace;
     }
@@ -114,26 +121,21 @@ impl Exchange {
     pub(crate) fn rate_limited(&self) {
         if let Some(route) = &self.route {
             let counts = route.counts.of(self.worker.index);
-            counts.rate_limited.fetch_add(1, Ordering::Relaxed);
+            add_one(&counts.rate_limited);
         }
     }
 
     /// A cluster is to answer it.
     pub(crate) fn sent_to(&mut self, cluster: &Arc<Cluster>) {
         let counts = cluster.counts.of(self.worker.index);
-        counts.requests.fetch_add(1, Ordering::Relaxed);
+        add_one(&counts.requests);
         self.cluster = Some(Arc::clone(cluster));
     }
 
-    /// The cluster that is to answer it.
-    pub(crate) fn cluster(&self) -> Option<&Arc<Cluster>> {
-        self.cluster.as_ref()
-    }
-
-    /// An attempt has ended.
-    pub(crate) fn attempted(&mut self, attempt: Attempt) {
-        if self.details.is_some() {
-            self.attempts.push(attempt);
+    /// An attempt has ended. `attempt` is called only if there will be a record.
+    pub(crate) fn attempted(&mut self, attempt: impl FnOnce() -> Attempt) {
+        if let Some(noted) = &mut self.noted {
+            noted.attempts.push(attempt());
         }
     }
 
@@ -167,8 +169,7 @@ impl Exchange {
     pub(crate) fn cut(&mut self, reason: Reason) {
         self.reason = Some(reason);
         if reason == Reason::UpstreamBroke {
-            let broken = &self.worker.counts().broken_responses;
-            broken.fetch_add(1, Ordering::Relaxed);
+            add_one(&self.worker.counts().broken_responses);
         }
     }
 
@@ -176,18 +177,19 @@ impl Exchange {
         let worker = self.worker.index;
         let class = usize::from(self.status / 100).min(5);
         let listener = self.listener.counts.of(worker);
-        listener.requests_open.fetch_sub(1, Ordering::Relaxed);
+        add(&listener.requests_open, 1_u64.wrapping_neg());
         add_one(&listener.answers[class]);
         if let Some(route) = &self.route {
             let counts = route.counts.of(worker);
             add_one(&counts.answers[class]);
             add_one(&counts.latency[latency_bucket(took)]);
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            counts.latency_sum_us.fetch_add(micros, Ordering::Relaxed);
+            add(&counts.latency_sum_us, micros);
         }
     }
 
-    fn record(&mut self, details: Details, took: std::time::Duration) -> Record {
+    fn record(&mut self, noted: Noted, took: std::time::Duration) -> Record {
+        let Noted { details, attempts } = noted;
         let gone = (!self.complete).then_some(Reason::ClientGone);
         Record {
             request_id: details.request_id,
@@ -208,7 +210,7 @@ impl Exchange {
             took,
             status: self.status,
             reason: self.reason.or(gone),
-            attempts: std::mem::take(&mut self.attempts),
+            attempts,
             retry_denied: self.retry_denied,
             received: self.received,
             sent: self.sent,
@@ -221,13 +223,9 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let took = self.worker.now().since(self.started);
         self.count(took);
-        if let Some(details) = self.details.take() {
-            let record = self.record(*details, took);
+        if let Some(noted) = self.noted.take() {
+            let record = self.record(*noted, took);
             self.worker.shared.sink.finish(self.worker.index, record);
         }
     }
-}
-
-fn add_one(number: &AtomicU64) {
-    number.fetch_add(1, Ordering::Relaxed);
 }

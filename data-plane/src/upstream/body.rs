@@ -46,9 +46,17 @@ pub(crate) struct BodyLimits {
     pub(crate) kept: usize,
 }
 
-/// The body of a request, shared by its attempts.
+/// The body of a request. One that has none costs no memory.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestBody {
+    source: Option<Rc<Source>>,
+    /// When the head of the request was complete.
+    head_came: Tick,
+}
+
+/// A body, shared by its attempts.
 #[derive(Debug)]
-pub(crate) struct Source {
+struct Source {
     clock: Clock,
     limits: BodyLimits,
     state: RefCell<State>,
@@ -75,39 +83,40 @@ struct State {
     watcher: Option<Waker>,
 }
 
-impl Source {
+impl RequestBody {
     /// The body of a request whose head came now.
-    pub(crate) fn new(incoming: ClientBody, limits: BodyLimits, clock: Clock) -> Rc<Self> {
-        let now = clock.now();
-        let ended = incoming.is_end();
-        let state = State {
-            length: incoming.length(),
-            incoming: (!ended).then_some(incoming),
-            kept: Vec::new(),
-            kept_bytes: 0,
-            trailers: None,
-            lost: false,
-            received: 0,
-            ended: ended.then_some(now),
-            broken: None,
-            last_byte: now,
-            attempt: 0,
-            watcher: None,
-        };
-        Rc::new(Self {
-            clock,
-            limits,
-            state: RefCell::new(state),
-        })
+    pub(crate) fn new(incoming: ClientBody, limits: BodyLimits, clock: Clock) -> Self {
+        let head_came = clock.now();
+        let there_is_one = !incoming.is_end();
+        let source = there_is_one.then(|| {
+            let state = State::new(incoming, head_came);
+            Rc::new(Source {
+                clock,
+                limits,
+                state: RefCell::new(state),
+            })
+        });
+        Self { source, head_came }
+    }
+
+    /// What is known of it; `empty` if there is none.
+    fn look<T>(&self, empty: T, look: impl FnOnce(&State) -> T) -> T {
+        match &self.source {
+            None => empty,
+            Some(source) => look(&source.state.borrow()),
+        }
     }
 
     /// The body for the next attempt. The one before it gets no more.
-    pub(crate) fn attempt(self: &Rc<Self>) -> AttemptBody {
-        let mut state = self.state.borrow_mut();
-        state.attempt += 1;
+    pub(crate) fn attempt(&self) -> AttemptBody {
+        let attempt = self.source.as_ref().map(|source| {
+            let mut state = source.state.borrow_mut();
+            state.attempt += 1;
+            state.attempt
+        });
         AttemptBody {
-            attempt: state.attempt,
-            source: Rc::clone(self),
+            attempt: attempt.unwrap_or_default(),
+            source: self.source.clone(),
             next: 0,
             trailers_given: false,
         }
@@ -115,44 +124,47 @@ impl Source {
 
     /// Whether there is no body at all.
     pub(crate) fn is_empty(&self) -> bool {
-        let state = self.state.borrow();
-        state.incoming.is_none() && state.received == 0 && state.trailers.is_none()
+        self.look(true, |state| {
+            state.incoming.is_none() && state.received == 0 && state.trailers.is_none()
+        })
     }
 
     /// Its length, if the client named it.
     pub(crate) fn length(&self) -> Option<u64> {
-        self.state.borrow().length
+        self.look(Some(0), |state| state.length)
     }
 
     /// Whether another attempt would get all of it.
     pub(crate) fn replayable(&self) -> bool {
-        let state = self.state.borrow();
-        !state.lost && state.broken.is_none()
+        self.look(true, |state| !state.lost && state.broken.is_none())
     }
 
     /// When it was complete.
     pub(crate) fn ended(&self) -> Option<Tick> {
-        self.state.borrow().ended
+        self.look(Some(self.head_came), |state| state.ended)
     }
 
     /// Why it never will be.
     pub(crate) fn broken(&self) -> Option<Broken> {
-        self.state.borrow().broken
+        self.look(None, |state| state.broken)
     }
 
     /// When the last byte of it came.
     pub(crate) fn last_byte(&self) -> Tick {
-        self.state.borrow().last_byte
+        self.look(self.head_came, |state| state.last_byte)
     }
 
     /// Bytes so far.
     pub(crate) fn received(&self) -> u64 {
-        self.state.borrow().received
+        self.look(0, |state| state.received)
     }
 
     /// Wakes the task when it ends or breaks.
     pub(crate) fn watch(&self, waker: &Waker) {
-        let mut state = self.state.borrow_mut();
+        let Some(source) = &self.source else {
+            return;
+        };
+        let mut state = source.state.borrow_mut();
         if state.ended.is_none() && state.broken.is_none() {
             match &mut state.watcher {
                 Some(watcher) => watcher.clone_from(waker),
@@ -163,6 +175,24 @@ impl Source {
 }
 
 impl State {
+    /// Nothing of it was read.
+    fn new(incoming: ClientBody, now: Tick) -> Self {
+        Self {
+            length: incoming.length(),
+            incoming: Some(incoming),
+            kept: Vec::new(),
+            kept_bytes: 0,
+            trailers: None,
+            lost: false,
+            received: 0,
+            ended: None,
+            broken: None,
+            last_byte: now,
+            attempt: 0,
+            watcher: None,
+        }
+    }
+
     /// Polls the client for the next piece, and keeps it.
     fn poll_client(
         &mut self,
@@ -237,7 +267,7 @@ impl State {
 /// The body as one attempt sends it: what was kept, then what comes.
 #[derive(Debug)]
 pub(crate) struct AttemptBody {
-    source: Rc<Source>,
+    source: Option<Rc<Source>>,
     attempt: u32,
     /// Which of the kept pieces is next.
     next: usize,
@@ -250,7 +280,9 @@ impl AttemptBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Piece, Broken>>> {
-        let source = Rc::clone(&self.source);
+        let Some(source) = &self.source else {
+            return Poll::Ready(None);
+        };
         let mut state = source.state.borrow_mut();
         if state.attempt != self.attempt {
             return Poll::Ready(Some(Err(Broken::Superseded)));
@@ -277,7 +309,10 @@ impl AttemptBody {
 
     /// Whether all of it has been given.
     pub(crate) fn is_end(&self) -> bool {
-        let state = self.source.state.borrow();
+        let Some(source) = &self.source else {
+            return true;
+        };
+        let state = source.state.borrow();
         state.ended.is_some()
             && state.attempt == self.attempt
             && self.next >= state.kept.len()
@@ -286,6 +321,9 @@ impl AttemptBody {
 
     /// Its length as a whole, if the client named it.
     pub(crate) fn length(&self) -> Option<u64> {
-        self.source.state.borrow().length
+        match &self.source {
+            None => Some(0),
+            Some(source) => source.state.borrow().length,
+        }
     }
 }

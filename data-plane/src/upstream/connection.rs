@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use crate::message::{Chunk, Fields, ResponseHead};
 use crate::upstream::failure::Failure;
-use crate::upstream::http1::{BrokenOff, Http1};
+use crate::upstream::http1::{BrokenOff, Http1, Leftover};
 use crate::upstream::http2::Stream;
 use crate::upstream::request::Outgoing;
 
@@ -13,9 +13,9 @@ use crate::upstream::request::Outgoing;
 #[derive(Debug)]
 pub(crate) enum Connection {
     /// The whole of one.
-    Http1(Http1),
+    Http1(Box<Http1>),
     /// A stream of one.
-    Http2(Stream),
+    Http2(Box<Stream>),
 }
 
 impl Connection {
@@ -28,14 +28,25 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for the head of its response.
+    /// Begins a request.
     ///
     /// # Errors
-    /// How it failed.
-    pub(crate) async fn send(&mut self, request: &Outgoing<'_>) -> Result<ResponseHead, Failure> {
+    /// It cannot be sent.
+    pub(crate) fn begin(&mut self, request: &Outgoing<'_>) -> Result<(), Failure> {
         match self {
-            Self::Http1(connection) => connection.send(request).await,
-            Self::Http2(stream) => stream.send(request).await,
+            Self::Http1(connection) => connection.begin(request),
+            Self::Http2(stream) => stream.begin(request),
+        }
+    }
+
+    /// Sends the request; ready when the head of the response has come.
+    pub(crate) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseHead, Failure>> {
+        match self {
+            Self::Http1(connection) => connection.poll_head(cx),
+            Self::Http2(stream) => stream.poll_head(cx),
         }
     }
 
@@ -72,6 +83,14 @@ impl Connection {
         match self {
             Self::Http1(connection) => connection.is_end(),
             Self::Http2(stream) => stream.body.is_end(),
+        }
+    }
+
+    /// The socket, after a response that switches protocols.
+    pub(crate) async fn into_leftover(self) -> Option<Leftover> {
+        match self {
+            Self::Http1(connection) => connection.into_leftover().await,
+            Self::Http2(_) => None,
         }
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn request(outgoing: &Outgoing<'_>, version: Version) -> Option<Reque
     let head = outgoing.head;
     let mut headers = header_map(&head.fields);
     let mut uri = Uri::builder().path_and_query(head.target());
-    let mut request = Request::new(outgoing.source.attempt());
+    let mut request = Request::new(outgoing.body.attempt());
     if version == Version::Http2 {
         uri = uri.scheme(outgoing.scheme).authority(head.authority());
         *request.version_mut() = HttpVersion::HTTP_2;

@@ -1,7 +1,7 @@
 //! A connection to an endpoint that speaks HTTP/1.1: one request at a time.
 
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::message::{Chunk, Fields, ResponseHead};
 use crate::tick::Tick;
@@ -56,18 +56,18 @@ impl Http1 {
         wire: Wire,
         permit: ConnectionPermit,
         worker: &Rc<Worker>,
-    ) -> ::hyper::Result<Self> {
+    ) -> ::hyper::Result<Box<Self>> {
         let codec = match worker.shared.settings.http1_codec {
             Http1Codec::Own => Codec::Own(Own::new(Rc::clone(worker))),
             Http1Codec::Hyper => Codec::Hyper(Box::new(hyper::Hyper::start(&wire).await?)),
         };
-        Ok(Self {
+        Ok(Box::new(Self {
             codec,
             wire,
             used: 0,
             idle_since: Tick::default(),
             _permit: permit,
-        })
+        }))
     }
 
     /// Whether it can take a request now. See [`Wire::is_quiet`] for `careful`.
@@ -92,7 +92,7 @@ impl Http1 {
     }
 
     /// Waits until it can take another request; `None` if it never will.
-    pub(crate) async fn settle(mut self) -> Option<Self> {
+    pub(crate) async fn settle(mut self: Box<Self>) -> Option<Box<Self>> {
         let ready = match &mut self.codec {
             Codec::Own(own) => own.is_free(),
             Codec::Hyper(hyper) => hyper.settle().await,
@@ -100,19 +100,30 @@ impl Http1 {
         ready.then_some(self)
     }
 
-    /// Sends a request and waits for the head of its response.
+    /// Begins a request.
     ///
     /// # Errors
-    /// How it failed.
-    pub(crate) async fn send(&mut self, request: &Outgoing<'_>) -> Result<ResponseHead, Failure> {
+    /// It cannot be sent.
+    pub(crate) fn begin(&mut self, request: &Outgoing<'_>) -> Result<(), Failure> {
         self.used += 1;
         self.wire.expect_head();
-        let response = match &mut self.codec {
-            Codec::Own(own) => own.send(&mut self.wire, request).await,
-            Codec::Hyper(hyper) => hyper.send(&self.wire, request).await,
+        match &mut self.codec {
+            Codec::Own(own) => own.begin(request),
+            Codec::Hyper(hyper) => hyper.begin(request),
+        }
+    }
+
+    /// Ready when the head of the response has come.
+    pub(crate) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseHead, Failure>> {
+        let head = match &mut self.codec {
+            Codec::Own(own) => ready!(own.poll_head(&mut self.wire, cx)),
+            Codec::Hyper(hyper) => ready!(hyper.poll_head(&self.wire, cx)),
         };
         self.wire.head_came();
-        response
+        Poll::Ready(head)
     }
 
     /// The next bytes of the body; `None` at the end.

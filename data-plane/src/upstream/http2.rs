@@ -1,10 +1,11 @@
 //! A connection to an endpoint that speaks HTTP/2: many requests at a time.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,7 +16,7 @@ use crate::upstream::body::AttemptBody;
 use crate::upstream::convert;
 use crate::upstream::exec::LocalExec;
 use crate::upstream::failure::Failure;
-use crate::upstream::hyper_body::HyperBody;
+use crate::upstream::hyper_body::{self, Awaited, HyperBody};
 use crate::upstream::permit::ConnectionPermit;
 use crate::upstream::pool::HostPool;
 use crate::upstream::request::Outgoing;
@@ -117,12 +118,18 @@ async fn drive(protocol: Protocol) {
 }
 
 /// A stream of a shared connection. Dropping it makes room for another.
-#[derive(Debug)]
 pub(crate) struct Stream {
     connection: Rc<Http2>,
     pool: Rc<HostPool>,
+    awaited: Awaited,
     /// Of its response.
     pub(crate) body: HyperBody,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").finish_non_exhaustive()
+    }
 }
 
 impl Stream {
@@ -133,6 +140,7 @@ impl Stream {
         Self {
             connection: Rc::clone(connection),
             pool: Rc::clone(pool),
+            awaited: None,
             body: HyperBody::default(),
         }
     }
@@ -142,18 +150,26 @@ impl Stream {
         self.connection.used.get() > 1
     }
 
-    /// Sends a request and waits for the head of its response.
+    /// Begins a request.
     ///
     /// # Errors
-    /// How it failed.
-    pub(crate) async fn send(&mut self, request: &Outgoing<'_>) -> Result<ResponseHead, Failure> {
+    /// It cannot be sent.
+    pub(crate) fn begin(&mut self, request: &Outgoing<'_>) -> Result<(), Failure> {
         let request = convert::request(request, Version::Http2).ok_or(Failure::Unsendable)?;
         let mut sender = self.connection.sender.clone();
-        let response = sender.try_send_request(request).await;
-        let response = response.map_err(|error| Failure::of(error, &self.connection.wire))?;
-        let head = convert::response_head(&response);
-        self.body = HyperBody::of(response.into_body());
-        Ok(head)
+        self.awaited = Some(Box::pin(sender.try_send_request(request)));
+        Ok(())
+    }
+
+    /// Ready when the head of the response has come.
+    pub(crate) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseHead, Failure>> {
+        let wire = &self.connection.wire;
+        let (head, body) = ready!(hyper_body::poll_head(&mut self.awaited, wire, cx))?;
+        self.body = body;
+        Poll::Ready(Ok(head))
     }
 }
 

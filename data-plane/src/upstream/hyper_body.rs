@@ -1,15 +1,42 @@
-//! The body of a response that hyper reads.
+//! The head and the body of a response that hyper reads.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::{Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 
-use crate::message::{Chunk, Fields, Piece};
-use crate::upstream::convert::piece;
+use crate::message::{Chunk, Fields, Piece, ResponseHead};
+use crate::upstream::body::AttemptBody;
+use crate::upstream::convert::{self, piece};
+use crate::upstream::failure::Failure;
 use crate::upstream::http1::BrokenOff;
 use crate::upstream::trailers;
+use crate::upstream::wire::Wire;
+
+/// A response of which hyper has not read the head yet; `None` if there is none.
+pub(super) type Awaited = Option<
+    Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<Request<AttemptBody>>>>>>,
+>;
+
+/// Ready when the head of a response has come.
+pub(super) fn poll_head(
+    awaited: &mut Awaited,
+    wire: &Wire,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(ResponseHead, HyperBody), Failure>> {
+    let Some(response) = awaited else {
+        return Poll::Pending;
+    };
+    let response = ready!(response.as_mut().poll(cx));
+    *awaited = None;
+    let response = response.map_err(|error| Failure::of(error, wire))?;
+    let head = convert::response_head(&response);
+    Poll::Ready(Ok((head, HyperBody::of(response.into_body()))))
+}
 
 /// The body of a response that hyper reads.
 #[derive(Debug, Default)]
@@ -21,7 +48,7 @@ pub(crate) struct HyperBody {
 
 impl HyperBody {
     /// Of a response whose head has come.
-    pub(super) fn of(incoming: Incoming) -> Self {
+    fn of(incoming: Incoming) -> Self {
         Self {
             incoming: Some(incoming),
             trailers: None,

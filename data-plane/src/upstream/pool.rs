@@ -74,6 +74,7 @@ pub(crate) struct Ask<'a> {
 /// The connections of one worker to one host, under the same settings of TLS and
 /// on behalf of the same client, if endpoints are told.
 #[derive(Debug)]
+#[expect(clippy::vec_box, reason = "connections move from hand to hand")]
 pub(crate) struct HostPool {
     host: Arc<Host>,
     /// TLS settings; gone when no cluster has them any more.
@@ -86,8 +87,8 @@ pub(crate) struct HostPool {
     settings: Cell<ir::Connection>,
     /// Most connections of the cluster, likewise.
     cluster_limit: Cell<u32>,
-    idle: RefCell<Vec<Http1>>,
-    queue: RefCell<VecDeque<oneshot::Sender<Http1>>>,
+    idle: RefCell<Vec<Box<Http1>>>,
+    queue: RefCell<VecDeque<oneshot::Sender<Box<Http1>>>>,
     shared: RefCell<Vec<Rc<Http2>>>,
     connecting: Cell<bool>,
     stream_queue: RefCell<VecDeque<oneshot::Sender<Result<(), Refused>>>>,
@@ -120,24 +121,29 @@ impl HostPool {
         self.clock.now()
     }
 
-    /// A connection for a request.
+    /// A connection for a request, if there is one that has nothing to do.
+    pub(crate) fn take(self: &Rc<Self>, ask: Ask<'_>) -> Option<Connection> {
+        self.settings.set(ask.cluster.spec.connection);
+        self.cluster_limit
+            .set(ask.cluster.spec.breakers.connections);
+        match ask.cluster.spec.protocol {
+            ir::UpstreamProtocol::Http1 => self.take_idle(ask.careful).map(Connection::Http1),
+            ir::UpstreamProtocol::Http2 => self.take_stream().map(Connection::Http2),
+        }
+    }
+
+    /// Waits for a connection that [`Self::take`] did not find, or makes one.
     ///
     /// # Errors
     /// Why there is none.
     pub(crate) async fn acquire(self: &Rc<Self>, ask: Ask<'_>) -> Result<Connection, Refused> {
-        self.settings.set(ask.cluster.spec.connection);
-        self.cluster_limit
-            .set(ask.cluster.spec.breakers.connections);
         match ask.cluster.spec.protocol {
             ir::UpstreamProtocol::Http1 => self.whole(ask).await.map(Connection::Http1),
             ir::UpstreamProtocol::Http2 => self.stream(ask).await.map(Connection::Http2),
         }
     }
 
-    async fn whole(&self, ask: Ask<'_>) -> Result<Http1, Refused> {
-        if let Some(connection) = self.take_idle(ask.careful) {
-            return Ok(connection);
-        }
+    async fn whole(&self, ask: Ask<'_>) -> Result<Box<Http1>, Refused> {
         match ConnectionPermit::take(&self.host, ask.cluster) {
             Some(permit) => self.connect_whole(permit, ask).await,
             None => self.wait_whole(ask).await,
@@ -145,7 +151,7 @@ impl HostPool {
     }
 
     /// The idle connection used last that is still alive.
-    fn take_idle(&self, careful: bool) -> Option<Http1> {
+    fn take_idle(&self, careful: bool) -> Option<Box<Http1>> {
         loop {
             let connection = self.idle.borrow_mut().pop()?;
             if connection.is_usable(careful) {
@@ -158,7 +164,7 @@ impl HostPool {
         &self,
         permit: ConnectionPermit,
         ask: Ask<'_>,
-    ) -> Result<Http1, Refused> {
+    ) -> Result<Box<Http1>, Refused> {
         let wire = connect(&self.host, ask).await?;
         Http1::start(wire, permit, ask.worker)
             .await
@@ -166,7 +172,7 @@ impl HostPool {
     }
 
     /// Waits for a connection of this worker or a permit of any.
-    async fn wait_whole(&self, ask: Ask<'_>) -> Result<Http1, Refused> {
+    async fn wait_whole(&self, ask: Ask<'_>) -> Result<Box<Http1>, Refused> {
         let _pending = PendingPermit::take(&self.host, ask.cluster).ok_or(Refused::Overflow)?;
         let deadline = Instant::now() + ask.worker.shared.settings.queue_timeout;
         let (hand_over, mut handed) = oneshot::channel();
@@ -199,7 +205,7 @@ impl HostPool {
     }
 
     /// Takes a connection back after a response.
-    pub(crate) fn give_back(self: &Rc<Self>, connection: Http1) {
+    pub(crate) fn give_back(self: &Rc<Self>, connection: Box<Http1>) {
         if connection.is_closed() {
             return;
         }
@@ -215,7 +221,7 @@ impl HostPool {
         });
     }
 
-    fn put(&self, mut connection: Http1) {
+    fn put(&self, mut connection: Box<Http1>) {
         let most = self.settings.get().max_requests;
         let spent = most.is_some_and(|most| connection.used >= most);
         if spent || self.is_retired() || self.others_turn() {

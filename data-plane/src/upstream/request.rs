@@ -1,10 +1,8 @@
 //! A request as one attempt sends it.
 
-use std::rc::Rc;
-
 use crate::head::Head;
 use crate::message::{Known, Method, RequestHead};
-use crate::upstream::body::Source;
+use crate::upstream::body::RequestBody;
 
 /// A request as one attempt sends it. What is said of the connection, and of the
 /// body's end, is not among the fields of the head.
@@ -13,7 +11,7 @@ pub(crate) struct Outgoing<'a> {
     /// The head as the route has it; without `Host`.
     pub(crate) head: &'a RequestHead,
     /// The body.
-    pub(crate) source: &'a Rc<Source>,
+    pub(crate) body: &'a RequestBody,
     /// What the connection is, for protocols that say so: endpoints may refuse a
     /// request for `http` that comes under TLS (RFC 9110, section 7.4).
     pub(crate) scheme: &'static str,
@@ -35,12 +33,11 @@ pub(crate) enum Framing {
 impl Outgoing<'_> {
     /// How the end of the body is told.
     pub(crate) fn framing(&self) -> Framing {
-        if self.source.is_empty() {
+        if self.body.is_empty() {
             return Framing::None;
         }
-        self.source
-            .length()
-            .map_or(Framing::Chunked, Framing::Length)
+        let length = self.body.length();
+        length.map_or(Framing::Chunked, Framing::Length)
     }
 
     /// Calls `each` with the fields that HTTP/1.1 has besides those of the head.

@@ -10,7 +10,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -113,15 +112,16 @@ impl Wire {
 
 /// Whether nothing has come on a socket in the clear.
 fn is_quiet(stream: &TcpStream, careful: bool) -> bool {
-    let told = stream.ready(Interest::READABLE).now_or_never().is_some();
-    if !told && !careful {
-        return true;
-    }
-    let mut byte = [MaybeUninit::uninit()];
-    match socket2::SockRef::from(stream).peek(&mut byte) {
-        Ok(_) => false,
-        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-    }
+    let peek = || {
+        let mut byte = [MaybeUninit::uninit()];
+        socket2::SockRef::from(stream).peek(&mut byte)
+    };
+    let looked = if careful {
+        peek()
+    } else {
+        stream.try_io(Interest::READABLE, peek)
+    };
+    looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 impl AsyncRead for Wire {

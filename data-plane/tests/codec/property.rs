@@ -35,7 +35,7 @@ pub(crate) fn written_requests_are_read(bytes: &[u8]) {
     };
     let host = first.head.fields.first(Known::Host).unwrap_or_default();
     if let Ok(host) = String::from_utf8(host.to_vec()) {
-        first.head.set_authority(&host);
+        first.head.set_authority(host.as_bytes());
     }
     let length = match first.length {
         BodyLength::Chunked => Length::Chunked,

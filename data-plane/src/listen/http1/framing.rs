@@ -64,8 +64,11 @@ fn is_said(fields: &Fields, length: u64) -> bool {
     let Ok(Some(said)) = fields.only(Known::ContentLength) else {
         return false;
     };
-    let said = fields.text_at(said);
-    said.bytes().all(|byte| byte.is_ascii_digit()) && said.parse() == Ok(length)
+    let number = fields.at(said).iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    });
+    !said.is_empty() && number == Some(length)
 }
 
 /// Whether an answer says itself that it is the last.

@@ -168,6 +168,7 @@ impl Line {
             return Poll::Ready(Ok(0));
         };
         if self.ahead.capacity() == 0 {
+            ready!(io.poll_readable(cx))?;
             self.ahead = self.worker.buffers.take();
         } else if self.ahead.capacity() - self.ahead.len() < ROOM {
             self.ahead.reserve(BUFFER);

@@ -1,6 +1,8 @@
 //! HTTP/1.1 to an endpoint, spoken by the hyper library.
 
+use std::fmt;
 use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::client::conn::http1::{Builder, SendRequest};
@@ -12,7 +14,7 @@ use crate::upstream::body::AttemptBody;
 use crate::upstream::convert;
 use crate::upstream::failure::Failure;
 use crate::upstream::http1::Leftover;
-use crate::upstream::hyper_body::HyperBody;
+use crate::upstream::hyper_body::{self, Awaited, HyperBody};
 use crate::upstream::request::Outgoing;
 use crate::upstream::wire::Wire;
 
@@ -27,13 +29,19 @@ const BUFFER: usize = 128 * 1024;
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// A connection whose protocol hyper speaks, in a task of its own.
-#[derive(Debug)]
 pub(super) struct Hyper {
     sender: SendRequest<AttemptBody>,
+    awaited: Awaited,
     /// Of the latest response.
     pub(super) body: HyperBody,
     /// What is left when the connection's protocol has ended.
     left: oneshot::Receiver<Leftover>,
+}
+
+impl fmt::Debug for Hyper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hyper").finish_non_exhaustive()
+    }
 }
 
 impl Hyper {
@@ -59,6 +67,7 @@ impl Hyper {
         });
         Ok(Self {
             sender,
+            awaited: None,
             body: HyperBody::default(),
             left,
         })
@@ -80,18 +89,23 @@ impl Hyper {
         matches!(ready, Ok(Ok(())))
     }
 
-    /// Sends a request and waits for the head of its response.
-    pub(super) async fn send(
+    /// Begins a request.
+    pub(super) fn begin(&mut self, request: &Outgoing<'_>) -> Result<(), Failure> {
+        let request = convert::request(request, Version::Http11).ok_or(Failure::Unsendable)?;
+        let response = self.sender.try_send_request(request);
+        self.awaited = Some(Box::pin(response));
+        Ok(())
+    }
+
+    /// Ready when the head of the response has come.
+    pub(super) fn poll_head(
         &mut self,
         wire: &Wire,
-        request: &Outgoing<'_>,
-    ) -> Result<ResponseHead, Failure> {
-        let request = convert::request(request, Version::Http11).ok_or(Failure::Unsendable)?;
-        let response = self.sender.try_send_request(request).await;
-        let response = response.map_err(|error| Failure::of(error, wire))?;
-        let head = convert::response_head(&response);
-        self.body = HyperBody::of(response.into_body());
-        Ok(head)
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseHead, Failure>> {
+        let (head, body) = ready!(hyper_body::poll_head(&mut self.awaited, wire, cx))?;
+        self.body = body;
+        Poll::Ready(Ok(head))
     }
 
     /// The socket, after a response that switches protocols.

@@ -2,7 +2,6 @@
 //! out while the response comes in, in whatever task asks for the response.
 //! Between two requests a connection holds no memory.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -45,21 +44,18 @@ impl Own {
         self.sending.is_none() && self.receiving.is_reusable()
     }
 
-    /// Sends a request and waits for the head of its response.
-    pub(super) async fn send(
-        &mut self,
-        wire: &mut Wire,
-        request: &Outgoing<'_>,
-    ) -> Result<ResponseHead, Failure> {
+    /// Begins a request.
+    pub(super) fn begin(&mut self, request: &Outgoing<'_>) -> Result<(), Failure> {
         let mut out = self.worker.buffers.take();
         let framing = request.framing();
         write_head(&mut out, request, framing).map_err(|_| Failure::Unsendable)?;
         self.sending = Some(Sending::new(out, framing, request));
         self.receiving.expect(request.head.method);
-        poll_fn(|cx| self.poll_head(wire, cx)).await
+        Ok(())
     }
 
-    fn poll_head(
+    /// Sends the request, until the head of its response has come.
+    pub(super) fn poll_head(
         &mut self,
         wire: &mut Wire,
         cx: &mut Context<'_>,

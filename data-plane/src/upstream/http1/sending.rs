@@ -38,7 +38,7 @@ pub(super) struct Sending {
 impl Sending {
     /// A request whose head is in the buffer.
     pub(super) fn new(head: Vec<u8>, framing: Framing, request: &Outgoing<'_>) -> Self {
-        let body = (framing != Framing::None).then(|| request.source.attempt());
+        let body = (framing != Framing::None).then(|| request.body.attempt());
         Self {
             out: head,
             written: 0,

@@ -14,11 +14,8 @@ use crate::upstream::permit::{ConnectionPermit, PendingPermit};
 use crate::worker::Worker;
 
 impl HostPool {
-    /// A stream of a connection that has room, or of a new one.
-    pub(super) async fn stream(self: &Rc<Self>, ask: Ask<'_>) -> Result<Stream, Refused> {
-        if let Some(stream) = self.take_stream() {
-            return Ok(stream);
-        }
+    /// A stream of a new connection, or of one that comes to have room.
+    pub(super) async fn stream(self: &Rc<Self>, ask: Ask<'_>) -> Result<Box<Stream>, Refused> {
         let _pending = PendingPermit::take(&self.host, ask.cluster).ok_or(Refused::Overflow)?;
         let settings = ask.worker.shared.settings;
         let limit = settings.queue_timeout + ask.cluster.spec.connection.connect_timeout;
@@ -43,12 +40,12 @@ impl HostPool {
     }
 
     /// A stream of the first connection that has room.
-    fn take_stream(self: &Rc<Self>) -> Option<Stream> {
+    pub(super) fn take_stream(self: &Rc<Self>) -> Option<Box<Stream>> {
         let most = self.settings.get().max_requests;
         let mut shared = self.shared.borrow_mut();
         shared.retain(|connection| !connection.is_closed() && !connection.is_spent(most));
         let connection = shared.iter().find(|connection| connection.has_room(most))?;
-        Some(Stream::open(connection, self))
+        Some(Box::new(Stream::open(connection, self)))
     }
 
     /// Opens a connection in the background, unless one is being opened or there

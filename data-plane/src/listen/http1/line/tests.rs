@@ -60,7 +60,7 @@ async fn a_silent_connection_holds_no_memory() {
         .worker
         .buffers
         .give_fields(request.head.fields);
-    assert_eq!(line.borrow().worker.buffers.kept(), 2);
+    assert_eq!(line.borrow().worker.buffers.kept(), 1);
 }
 
 #[tokio::test]
