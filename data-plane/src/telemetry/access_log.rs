@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::record::Record;
 
+mod json;
 mod line;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -103,6 +104,7 @@ impl AccessLog {
             .spawn(move || self.run())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "it is this thread that sleeps")]
     fn run(self) {
         let mut outputs = BTreeMap::new();
         loop {
