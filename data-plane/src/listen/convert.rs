@@ -18,33 +18,37 @@ use crate::message::{Fields, RequestHead, Span, Version};
 use crate::proxy::body::{AnswerBody, Cut};
 use crate::proxy::{self, Answer};
 use crate::upstream::convert::{add_all, header_map};
+use crate::worker::Worker;
+use crate::worker::buffers::Buffers;
 
 /// Answers a request that hyper has read.
 pub(super) async fn handle(
     conn: Rc<Conn>,
     incoming: Request<Incoming>,
 ) -> Result<Response<HyperAnswer>, Infallible> {
-    let (head, body) = request(incoming);
-    Ok(response(proxy::handle(conn, head, body).await))
+    let worker = Rc::clone(&conn.worker);
+    let (head, body) = request(incoming, &worker.buffers);
+    let answer = proxy::handle(conn, head, body).await;
+    Ok(response(answer, worker))
 }
 
-fn request(request: Request<Incoming>) -> (RequestHead, ClientBody) {
+fn request(request: Request<Incoming>, buffers: &Buffers) -> (RequestHead, ClientBody) {
     let (parts, body) = request.into_parts();
     let body = if body.is_end_stream() {
         ClientBody::Empty
     } else {
         ClientBody::Hyper(body)
     };
-    (head(&parts), body)
+    (head(&parts, buffers.new_fields()), body)
 }
 
-fn head(parts: &Parts) -> RequestHead {
+/// The head of a request, with memory for its fields.
+fn head(parts: &Parts, mut fields: Fields) -> RequestHead {
     let version = match parts.version {
         HttpVersion::HTTP_10 => Version::Http10,
         HttpVersion::HTTP_2 => Version::Http2,
         _ => Version::Http11,
     };
-    let mut fields = Fields::default();
     let method = fields.keep(parts.method.as_str().as_bytes());
     let target = target(&mut fields, parts, version);
     add_all(&mut fields, &parts.headers);
@@ -67,19 +71,23 @@ fn target(fields: &mut Fields, parts: &Parts, version: Version) -> Span {
     fields.keep(target.map_or("/", |target| target.as_str()).as_bytes())
 }
 
-fn response(answer: Answer) -> Response<HyperAnswer> {
+fn response(answer: Answer, worker: Rc<Worker>) -> Response<HyperAnswer> {
+    let headers = header_map(&answer.fields);
+    worker.buffers.give_fields(answer.fields);
     let mut response = Response::new(HyperAnswer {
+        worker,
         body: answer.body,
         cut: None,
     });
     *response.status_mut() =
         StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    *response.headers_mut() = header_map(&answer.fields);
+    *response.headers_mut() = headers;
     response
 }
 
 /// The body of an answer, as hyper asks for it.
 pub(super) struct HyperAnswer {
+    worker: Rc<Worker>,
     body: AnswerBody,
     /// Why it is cut short, once what came before is on its way.
     cut: Option<Cut>,
@@ -97,7 +105,7 @@ impl Body for HyperAnswer {
             return Poll::Ready(Some(Err(cut)));
         }
         Poll::Ready(match ready!(self.body.poll_chunk(cx)) {
-            Some(Ok(chunk)) => Some(Ok(Frame::data(chunk.into_bytes()))),
+            Some(Ok(chunk)) => Some(Ok(Frame::data(self.worker.buffers.share(chunk)))),
             Some(Err(cut)) => {
                 // An error makes hyper forget what it has not sent.
                 self.cut = Some(cut);

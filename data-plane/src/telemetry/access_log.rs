@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::record::Record;
 
+mod json;
 mod line;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -30,6 +31,11 @@ pub(crate) use line::{failure_label, reason_label};
 /// How long a line may wait in a buffer, and how often it is looked whether a
 /// file was moved away.
 const FLUSH_EVERY: Duration = Duration::from_millis(200);
+
+/// How long lines are gathered before they are written: a worker that has to wake
+/// the log's thread for each of them would pay more for that than for the rest.
+/// The queue holds what 400,000 requests a second make of lines meanwhile.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Most listeners whose target is remembered after they are gone, so that their
 /// last requests are still logged.
@@ -98,11 +104,15 @@ impl AccessLog {
             .spawn(move || self.run())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "it is this thread that sleeps")]
     fn run(self) {
         let mut outputs = BTreeMap::new();
         loop {
             match self.records.recv_timeout(FLUSH_EVERY) {
-                Ok(record) => self.write(&record, &mut outputs),
+                Ok(record) => {
+                    self.write(&record, &mut outputs);
+                    std::thread::sleep(GATHER);
+                }
                 Err(RecvTimeoutError::Timeout) if self.shutdown.is_cancelled() => break,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,

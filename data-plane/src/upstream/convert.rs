@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, Uri, Version as HttpVersion};
 use http_body::{Body, Frame, SizeHint};
@@ -16,9 +16,14 @@ use crate::upstream::request::Outgoing;
 /// Fields as hyper has them.
 pub(crate) fn header_map(fields: &Fields) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(fields.len());
+    // All values in one piece of memory, in order.
+    let length = fields.iter().map(|(_, value)| value.len()).sum();
+    let mut values = BytesMut::with_capacity(length);
+    fields.iter().for_each(|(_, value)| values.put_slice(value));
+    let mut values = values.freeze();
     for (name, value) in fields.iter() {
-        let name = HeaderName::from_bytes(name);
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+        let value = HeaderValue::from_maybe_shared(values.split_to(value.len()));
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), value) {
             map.append(name, value);
         }
     }

@@ -3,13 +3,18 @@
 
 use std::cell::RefCell;
 
-use crate::message::Fields;
+use bytes::Bytes;
+
+use crate::message::{Chunk, Fields};
 
 /// Bytes of a new buffer.
 pub(crate) const BUFFER: usize = 16 * 1024;
 
 /// A buffer that has grown beyond this is not kept.
 const LARGEST: usize = 128 * 1024;
+
+/// Most bytes that are rather copied than shared with the buffer they are in.
+const COPIED: usize = 4 * 1024;
 
 /// Buffers, and fields, that are kept.
 const MOST: usize = 64;
@@ -41,6 +46,26 @@ impl Buffers {
     /// Fields that mean nothing any more, for their memory.
     pub(crate) fn take_fields(&self) -> Fields {
         self.fields.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// No fields yet, over a text to which they are added.
+    pub(crate) fn new_fields(&self) -> Fields {
+        let mut fields = self.take_fields();
+        fields.reset(self.take());
+        fields
+    }
+
+    /// The bytes of a chunk, to be shared. Few are copied, so that the memory they
+    /// came in can be used again.
+    pub(crate) fn share(&self, chunk: Chunk) -> Bytes {
+        if chunk.data().len() > COPIED {
+            return chunk.into_bytes();
+        }
+        let bytes = Bytes::copy_from_slice(chunk.data());
+        if let Some(buffer) = chunk.into_buffer() {
+            self.give(buffer);
+        }
+        bytes
     }
 
     /// Fields that are of no more use to their holder.

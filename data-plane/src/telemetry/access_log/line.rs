@@ -1,120 +1,67 @@
 //! A record as a line of the access log. Pure.
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use crate::outcome::Outcome;
+use crate::telemetry::access_log::json::Object;
 use crate::telemetry::record::{Attempt, Reason, Record};
 
-/// One line.
-#[derive(Serialize)]
-struct Line<'a> {
-    time: String,
-    request_id: &'a str,
-    id: uuid::Uuid,
-    method: &'a str,
-    authority: &'a str,
-    path: &'a str,
-    protocol: &'a str,
-    status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    flags: Option<&'static str>,
-    duration_ms: f64,
-    bytes_received: u64,
-    bytes_sent: u64,
-    listener: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cluster: Option<&'a str>,
-    client: std::net::IpAddr,
-    peer: std::net::SocketAddr,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls_version: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_identity: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<String>,
-    attempts: Vec<Try>,
-    /// Only said if it is so.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    retry_denied: bool,
-}
-
-/// One attempt.
-#[derive(Serialize)]
-struct Try {
-    upstream: std::net::SocketAddr,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    grpc_status: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'static str>,
-    duration_ms: f64,
-}
+/// Room for most lines, in bytes.
+const MOST_LINES: usize = 1_024;
 
 /// The line of a record that began at `begun`, with its end of line.
 pub fn render(record: &Record, begun: Timestamp) -> String {
+    let mut text = String::with_capacity(MOST_LINES);
+    let mut line = Object::begin(&mut text);
+    line.shown("time", format_args!("{begun:.6}"));
+    line.text("request_id", &record.request_id);
+    line.shown("id", record.record_id);
+    line.text("method", &record.method);
+    line.text("authority", &record.authority);
+    line.text("path", &record.target);
+    line.text("protocol", record.protocol);
+    line.plain("status", record.status);
+    line.some_text("reason", record.reason.map(reason_label));
+    line.some_text("flags", record.reason.and_then(reason_flag));
+    line.milliseconds("duration_ms", record.took);
+    line.plain("bytes_received", record.received);
+    line.plain("bytes_sent", record.sent);
+    line.text("listener", &record.listener);
+    let route = record.route.as_ref();
+    line.some_text("route", route.map(|route| route.spec.name.as_str()));
+    line.some_text("cluster", record.cluster.as_deref());
+    line.shown("client", record.client);
+    line.shown("peer", record.peer);
+    line.some_text("tls_version", record.tls_version);
+    line.some_text("client_identity", record.client_identity.as_deref());
+    line.some_text("user_agent", record.user_agent.as_deref());
     let trace = &record.trace;
-    let line = Line {
-        time: format!("{begun:.6}"),
-        request_id: &record.request_id,
-        id: record.record_id,
-        method: &record.method,
-        authority: &record.authority,
-        path: &record.target,
-        protocol: record.protocol,
-        status: record.status,
-        reason: record.reason.map(reason_label),
-        flags: record.reason.and_then(reason_flag),
-        duration_ms: milliseconds(record.took),
-        bytes_received: record.received,
-        bytes_sent: record.sent,
-        listener: &record.listener,
-        route: record.route.as_ref().map(|route| route.spec.name.as_str()),
-        cluster: record.cluster.as_deref(),
-        client: record.client,
-        peer: record.peer,
-        tls_version: record.tls_version,
-        client_identity: record.client_identity.as_deref(),
-        user_agent: record.user_agent.as_deref(),
-        trace_id: trace
-            .is_present()
-            .then(|| format!("{:032x}", trace.trace_id)),
-        attempts: record.attempts.iter().map(attempt).collect(),
-        retry_denied: record.retry_denied,
-    };
-    // Only maps with keys that are not text fail, and there are none.
-    let mut text = serde_json::to_string(&line).unwrap_or_default();
+    if trace.is_present() {
+        line.shown("trace_id", format_args!("{:032x}", trace.trace_id));
+    }
+    line.list("attempts", &record.attempts, attempt);
+    if record.retry_denied {
+        line.plain("retry_denied", true);
+    }
+    line.end();
     text.push('\n');
     text
 }
 
-fn attempt(attempt: &Attempt) -> Try {
-    let (status, grpc_status) = match attempt.outcome {
-        Some(Outcome::Response {
-            status,
-            grpc_status,
-        }) => (Some(status), grpc_status),
-        _ => (None, None),
-    };
-    Try {
-        upstream: attempt.address,
+fn attempt(attempt: &Attempt, to: &mut Object<'_>) {
+    to.shown("upstream", attempt.address);
+    if let Some(Outcome::Response {
         status,
         grpc_status,
-        error: failure_label(attempt.outcome),
-        duration_ms: milliseconds(attempt.took),
+    }) = attempt.outcome
+    {
+        to.plain("status", status);
+        if let Some(grpc_status) = grpc_status {
+            to.plain("grpc_status", grpc_status);
+        }
     }
-}
-
-/// To a microsecond.
-fn milliseconds(time: std::time::Duration) -> f64 {
-    (time.as_secs_f64() * 1_000_000.0).round() / 1_000.0
+    to.some_text("error", failure_label(attempt.outcome));
+    to.milliseconds("duration_ms", attempt.took);
 }
 
 /// Why an attempt brought no response; `None` if it did.
@@ -192,8 +139,8 @@ mod tests {
             r#""cluster":"api","client":"192.0.2.7","peer":"127.0.0.1:4711","#,
             r#""user_agent":"curl/8","trace_id":"00000000000000000000000000000abc","#,
             r#""attempts":[{"upstream":"127.0.0.1:9001","error":"connect_failure","#,
-            r#""duration_ms":2.0},{"upstream":"127.0.0.1:9002","status":503,"#,
-            r#""grpc_status":14,"duration_ms":3.0}]}"#,
+            r#""duration_ms":2.000},{"upstream":"127.0.0.1:9002","status":503,"#,
+            r#""grpc_status":14,"duration_ms":3.000}]}"#,
             "\n"
         );
         assert_eq!(render(&record(), begun), expected);
