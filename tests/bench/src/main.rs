@@ -15,6 +15,7 @@ mod certificates;
 mod chart;
 mod clock;
 mod drive;
+mod fleet;
 mod instructions;
 mod load;
 mod message;
@@ -46,6 +47,9 @@ enum Command {
     Show(show::ShowArgs),
     /// Counts instructions for each request, which noise does not change.
     Instructions(instructions::InstructionsArgs),
+    /// Measures how soon a fleet of proxies has a change, and what that costs the
+    /// control plane.
+    Fleet(fleet::FleetArgs),
     /// Serves small answers at little cost; the other commands start it.
     #[command(hide = true)]
     Backend(backend::BackendArgs),
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Instructions(args) => instructions::run(&args),
+        Command::Fleet(args) => fleet::run(&args),
         Command::Backend(args) => backend::run(&args),
         Command::Load(args) => load::run(&args),
     };

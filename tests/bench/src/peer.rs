@@ -22,6 +22,8 @@ use crate::template::Values;
 mod evenkeel;
 mod others;
 
+pub(crate) use evenkeel::apply;
+
 /// Time to be ready; under callgrind everything takes fifty times as long.
 const READY: Duration = Duration::from_mins(2);
 

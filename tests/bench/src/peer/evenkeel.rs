@@ -83,7 +83,11 @@ fn endpoints(addresses: &[SocketAddr]) -> String {
     text
 }
 
-fn apply(
+/// Applies the documents of a file.
+///
+/// # Errors
+/// If the control plane is not there, or refuses them.
+pub(crate) fn apply(
     program: &Path,
     api: SocketAddr,
     configuration: &Path,
