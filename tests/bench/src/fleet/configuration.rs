@@ -60,10 +60,13 @@ fn name(cluster: usize) -> String {
     format!("shop-{cluster}")
 }
 
+/// Of an endpoint that was never changed, or was by the `change`-th change.
 fn address(cluster: usize, endpoint: usize, change: usize) -> String {
     let (high, low) = (cluster / 250 % 250, cluster % 250);
-    let port = 1_000 + endpoint % 30_000 + 30_000 * (change % 2) + change / 2 % 1_000;
-    format!("10.{high}.{low}.1:{port}")
+    match change {
+        0 => format!("10.{high}.{low}.1:{}", 1_000 + endpoint % 60_000),
+        _ => format!("10.{high}.{low}.2:{}", 1_000 + change % 60_000),
+    }
 }
 
 #[cfg(test)]
