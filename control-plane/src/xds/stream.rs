@@ -5,6 +5,7 @@
 //! no queue, and a reader that stops costs few responses, and not for long.
 
 use std::collections::BTreeSet;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tonic::Status;
 use tracing::{debug, info};
 
 use super::clock::Clock;
+use super::message::Message;
 use super::node::{check_name, identity};
 use super::nodes::{Connected, Nodes, Progress};
 use super::outlet::{Outlet, Room, SLOW};
@@ -67,7 +69,7 @@ pub(super) struct Shared {
 /// Serves one stream until it ends; returns how it ends.
 pub(super) async fn run<V: Variant>(
     mut requests: impl Stream<Item = Result<V::Request, Status>> + Send + Unpin,
-    mut out: Outlet<V::Message>,
+    mut out: Outlet<Message>,
     mut shared: Shared,
     peer: Option<Peer>,
 ) -> Status {
@@ -250,15 +252,17 @@ impl<'a, V: Variant> Session<'a, V> {
     async fn serve(
         &mut self,
         requests: &mut (impl Stream<Item = Result<V::Request, Status>> + Send + Unpin),
-        out: &mut Outlet<V::Message>,
+        out: &mut Outlet<Message>,
     ) -> Status {
         let expiry = Instant::now() + max_age();
+        // Registered once, and not again with each thing that happens.
+        let mut over = pin!(over(self.shared.shutdown.clone(), expiry));
         loop {
             if !self.send(out) {
                 return Status::ok("");
             }
             self.note_progress();
-            match self.wake(requests, out, expiry).await {
+            match self.wake(requests, out, over.as_mut()).await {
                 Event::Request(request) => {
                     if let Err(status) = self.hear_all(&request, requests) {
                         return status;
@@ -287,22 +291,18 @@ impl<'a, V: Variant> Session<'a, V> {
     async fn wake(
         &mut self,
         requests: &mut (impl Stream<Item = Result<V::Request, Status>> + Send + Unpin),
-        out: &mut Outlet<V::Message>,
-        expiry: Instant,
+        out: &mut Outlet<Message>,
+        over: Pin<&mut (impl Future<Output = Status> + Send)>,
     ) -> Event<V::Request> {
         let deadline = self.conversation.deadline();
         let deadline = deadline.map(|nanos| self.shared.clock.instant(nanos));
         let full = matches!(out.room(), Room::Full);
         let stalled = out.stalled_since();
-        let slow = stalled.map_or(expiry, |since| since + SLOW);
         tokio::select! {
             biased;
-            () = self.shared.shutdown.cancelled() => {
-                Event::End(Status::unavailable("the control plane is shutting down"))
-            }
-            () = sleep_until(expiry) => Event::End(Status::unavailable("the stream is old")),
+            status = over => Event::End(status),
             () = out.closed() => Event::End(Status::ok("")),
-            () = sleep_until(slow), if stalled.is_some() => Event::Stalled,
+            () = at(stalled.map(|since| since + SLOW)) => Event::Stalled,
             request = requests.next() => match request {
                 Some(Ok(request)) => Event::Request(request),
                 Some(Err(status)) => Event::End(status),
@@ -310,19 +310,17 @@ impl<'a, V: Variant> Session<'a, V> {
             },
             changed = self.shared.snapshots.changed() => match changed {
                 Ok(()) => Event::Snapshot,
-                Err(_) => Event::End(Status::unavailable("the control plane is shutting down")),
+                Err(_) => Event::End(shutting_down()),
             },
             // Nothing can be sent before there is room, however due it is.
-            () = sleep_until(deadline.unwrap_or(expiry)), if deadline.is_some() && !full => {
-                Event::Due
-            }
+            () = at(deadline), if !full => Event::Due,
             () = out.freed(), if full => Event::Due,
         }
     }
 
     /// Sends what may be sent now, as far as the reader takes it. `false` if
     /// nobody reads any more.
-    fn send(&mut self, out: &mut Outlet<V::Message>) -> bool {
+    fn send(&mut self, out: &mut Outlet<Message>) -> bool {
         loop {
             match out.room() {
                 Room::Free => {}
@@ -343,7 +341,7 @@ impl<'a, V: Variant> Session<'a, V> {
             let answers = response.resources.len() + 1;
             let answers = u64::try_from(answers).unwrap_or(u64::MAX);
             self.bucket.grant(answers, GRANTED);
-            out.send(V::message(response, &self.shared.id));
+            out.send(V::message(&response, &self.shared.id));
         }
     }
 
@@ -379,6 +377,24 @@ fn view(
         audit.deny("group", "stream", peer, detail.clone());
         Status::permission_denied(detail)
     })
+}
+
+/// Waits until the stream has to end, whatever the client does.
+async fn over(shutdown: CancellationToken, expiry: Instant) -> Status {
+    let aged = shutdown.run_until_cancelled(sleep_until(expiry)).await;
+    aged.map_or_else(shutting_down, |()| Status::unavailable("the stream is old"))
+}
+
+fn shutting_down() -> Status {
+    Status::unavailable("the control plane is shutting down")
+}
+
+/// Waits for a time, or for ever.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Thirty minutes, a tenth more or less, so that the streams opened by one
