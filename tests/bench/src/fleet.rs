@@ -19,6 +19,7 @@ use crate::clock;
 use crate::output;
 use crate::peer::{Peer, Programs};
 use crate::process::Placements;
+use crate::process::ports::Ports;
 use crate::process::usage::{self, Usage};
 use crate::report::Machine;
 use crate::statistics::float;
@@ -26,7 +27,7 @@ use crate::statistics::float;
 mod board;
 mod configuration;
 mod grpc;
-mod plane;
+pub(crate) mod plane;
 mod proxy;
 mod results;
 mod wire;
@@ -109,7 +110,9 @@ pub(crate) fn run(args: &FleetArgs) -> anyhow::Result<()> {
         endpoints: args.endpoints.into(),
     };
     let program = args.programs.of(Peer::Evenkeel)?;
-    let plane = Plane::start(&program, placements.proxy, sizes)?;
+    let command = placements.proxy.command(&program);
+    let documents = configuration::documents(sizes);
+    let plane = Plane::start(&program, command, &documents, &mut Ports::default())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

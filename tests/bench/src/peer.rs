@@ -22,7 +22,7 @@ use crate::template::Values;
 mod evenkeel;
 mod others;
 
-pub(crate) use evenkeel::apply;
+pub(crate) use evenkeel::{apply, done};
 
 /// Time to be ready; under callgrind everything takes fifty times as long.
 const READY: Duration = Duration::from_mins(2);
@@ -269,7 +269,10 @@ impl Doors {
 }
 
 /// Asks for the small page once.
-fn answers(address: SocketAddr) -> anyhow::Result<()> {
+///
+/// # Errors
+/// If it does not come.
+pub(crate) fn answers(address: SocketAddr) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(READY))?;
     stream

@@ -2,46 +2,46 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::configuration::{Sizes, documents};
 use crate::clock;
 use crate::peer;
+use crate::process::Process;
 use crate::process::ports::Ports;
-use crate::process::{Placement, Process};
 
 /// Time to be ready, and to take the configuration.
-const READY: Duration = Duration::from_mins(1);
+const READY: Duration = Duration::from_mins(2);
 
 /// A control plane with its configuration.
 #[derive(Debug)]
-pub(super) struct Plane {
+pub(crate) struct Plane {
     /// Where proxies connect.
-    pub(super) xds: SocketAddr,
+    pub(crate) xds: SocketAddr,
     /// Where users do.
-    pub(super) api: SocketAddr,
+    pub(crate) api: SocketAddr,
     process: Process,
     _directory: TempDir,
 }
 
 impl Plane {
-    /// Starts it, and applies the configuration.
+    /// Starts `program` by a command that has it as its last word, and applies the
+    /// documents.
     ///
     /// # Errors
     /// If it does not start, or refuses that.
-    pub(super) fn start(
+    pub(crate) fn start(
         program: &Path,
-        placement: Placement,
-        sizes: Sizes,
+        mut command: Command,
+        documents: &str,
+        ports: &mut Ports,
     ) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("evenkeel-bench-")
             .tempdir()?;
-        let mut ports = Ports::default();
         let (xds, api) = (ports.take()?, ports.take()?);
-        let mut command = placement.command(program);
         command.arg("control-plane").args([
             format!("--data-dir={}", directory.path().join("data").display()),
             format!("--xds-listen={xds}"),
@@ -50,7 +50,7 @@ impl Plane {
         ]);
         let process = Process::start_quiet("control-plane", command, directory.path())?;
         let configuration = directory.path().join("fleet.yaml");
-        std::fs::write(&configuration, documents(sizes))?;
+        std::fs::write(&configuration, documents)?;
         clock::eventually("apply", READY, || {
             peer::apply(program, api, &configuration, directory.path())
         })?;
@@ -63,7 +63,7 @@ impl Plane {
     }
 
     /// Its process.
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
     }
 }
