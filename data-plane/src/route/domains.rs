@@ -82,7 +82,9 @@ impl Wildcards {
 
 /// The host in lower case; on the stack, as names are at most 253 bytes long.
 fn lower(host: &str) -> SmallVec<[u8; 256]> {
-    host.bytes().map(|byte| byte.to_ascii_lowercase()).collect()
+    let mut name = SmallVec::from_slice(host.as_bytes());
+    name.make_ascii_lowercase();
+    name
 }
 
 /// The host of an authority. An IPv6 address stands in brackets; without them
