@@ -7,7 +7,7 @@
 
 pub mod clock;
 mod grpc;
-mod message;
+pub mod message;
 mod node;
 pub mod nodes;
 mod outlet;

@@ -59,12 +59,20 @@ const IDENTIFIER: u8 = 1;
 
 /// One gRPC message, in pieces that are to be sent in this order.
 #[derive(Debug, Default)]
-pub(super) struct Message {
+pub struct Message {
     pub(super) pieces: VecDeque<Bytes>,
 }
 
+impl Message {
+    /// What is behind gRPC's head, in one piece.
+    pub fn content(&self) -> Vec<u8> {
+        let bytes = self.pieces.iter().flatten();
+        bytes.skip(HEAD).copied().collect()
+    }
+}
+
 /// As a message of the delta variant.
-pub(super) fn delta(response: &Response, control_plane: &str) -> Message {
+pub fn delta(response: &Response, control_plane: &str) -> Message {
     let revision = response.revision.to_string();
     let url = &response.type_url;
     let row = |name: &str, found: &Encoded| {
@@ -100,7 +108,7 @@ pub(super) fn delta(response: &Response, control_plane: &str) -> Message {
 }
 
 /// As a message of the state-of-the-world variant.
-pub(super) fn sotw(response: &Response, control_plane: &str) -> Message {
+pub fn sotw(response: &Response, control_plane: &str) -> Message {
     let url = &response.type_url;
     let rows = response.resources.iter();
     let rows = rows.map(|(_, found)| part(any_length(url, found)));

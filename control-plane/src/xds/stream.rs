@@ -12,11 +12,12 @@ use std::time::Duration;
 use evenkeel_shared::xds::ResourceType;
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::{debug, info};
 
+use self::life::{at, over, shutting_down};
 use super::clock::Clock;
 use super::message::Message;
 use super::node::{check_name, identity};
@@ -30,11 +31,10 @@ use crate::peer::Peer;
 use crate::rate::Bucket;
 use crate::snapshot::{NodeIdentity, Snapshot, View};
 
+mod life;
+
 /// How long a stream may stay silent at first.
 const FIRST_REQUEST: Duration = Duration::from_secs(15);
-
-/// About how long a stream lives, so that replicas share the load again.
-const MAX_AGE: Duration = Duration::from_mins(30);
 
 /// How many requests a stream may send at once, beside those that answer
 /// responses: a client that opens one for each of its resources needs many.
@@ -254,9 +254,8 @@ impl<'a, V: Variant> Session<'a, V> {
         requests: &mut (impl Stream<Item = Result<V::Request, Status>> + Send + Unpin),
         out: &mut Outlet<Message>,
     ) -> Status {
-        let expiry = Instant::now() + max_age();
         // Registered once, and not again with each thing that happens.
-        let mut over = pin!(over(self.shared.shutdown.clone(), expiry));
+        let mut over = pin!(over(self.shared.shutdown.clone()));
         loop {
             if !self.send(out) {
                 return Status::ok("");
@@ -377,31 +376,6 @@ fn view(
         audit.deny("group", "stream", peer, detail.clone());
         Status::permission_denied(detail)
     })
-}
-
-/// Waits until the stream has to end, whatever the client does.
-async fn over(shutdown: CancellationToken, expiry: Instant) -> Status {
-    let aged = shutdown.run_until_cancelled(sleep_until(expiry)).await;
-    aged.map_or_else(shutting_down, |()| Status::unavailable("the stream is old"))
-}
-
-fn shutting_down() -> Status {
-    Status::unavailable("the control plane is shutting down")
-}
-
-/// Waits for a time, or for ever.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Thirty minutes, a tenth more or less, so that the streams opened by one
-/// failover do not end together.
-fn max_age() -> Duration {
-    let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
-    MAX_AGE * 9 / 10 + MAX_AGE / 5 * u32::try_from(random % 1000).unwrap_or(0) / 1000
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::output;
+use crate::peer::NO_STRINGS;
 
 /// The functions in which is counted.
 const COUNTED: [&str; 2] = ["*::find_all", "*::pick_all"];
@@ -137,6 +138,7 @@ fn count(
     let file = directory.join("callgrind.out");
     let mut valgrind = Command::new("valgrind");
     valgrind
+        .env("GLIBC_TUNABLES", NO_STRINGS)
         .args(["--tool=callgrind", "--quiet", "--collect-atstart=no"])
         .args(COUNTED.map(|function| format!("--toggle-collect={function}")))
         .arg(format!("--callgrind-out-file={}", file.display()))

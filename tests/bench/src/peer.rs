@@ -29,7 +29,7 @@ const READY: Duration = Duration::from_mins(2);
 
 /// Callgrind counts an instruction such as `rep movsb` once for each byte, so that
 /// a copy would count for thousands; glibc is told to copy with vectors instead.
-const NO_STRINGS: &str =
+pub(crate) const NO_STRINGS: &str =
     "glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_rep_stosb_threshold=1000000000";
 
 /// A proxy.

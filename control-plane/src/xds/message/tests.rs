@@ -12,12 +12,18 @@ use super::*;
 
 /// What a client reads.
 pub(in crate::xds) fn read<M: prost::Message + Default>(message: &Message) -> M {
-    let bytes: Vec<u8> = message.pieces.iter().flatten().copied().collect();
-    let (head, body) = bytes.split_at(HEAD);
+    let body = message.content();
+    let head: Vec<u8> = message
+        .pieces
+        .iter()
+        .flatten()
+        .take(HEAD)
+        .copied()
+        .collect();
     assert_eq!(head[0], 0);
     let length = u32::from_be_bytes(head[1..].try_into().unwrap());
     assert_eq!(usize::try_from(length).unwrap(), body.len());
-    M::decode(body).unwrap()
+    M::decode(body.as_slice()).unwrap()
 }
 
 fn identified(id: &str) -> ControlPlane {

@@ -6,11 +6,13 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 };
 use futures_util::stream;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::super::message::tests::read;
 use super::super::node::ID_LIMIT;
 use super::super::outlet::{Inlet, outlet};
 use super::super::subscription::Subscription;
+use super::life::MAX_AGE;
 use super::*;
 use crate::snapshot::{Encoded, View};
 
