@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use evenkeel_shared::ir;
@@ -18,6 +18,10 @@ use zeroize::Zeroizing;
 use crate::compile::removal::clusters_of;
 use crate::compile::{ConfigSet, Group, secret};
 use crate::entitle::{self, NotEntitled};
+
+mod view;
+
+pub use self::view::{Changes, Encodings, View};
 
 /// How many different views are kept; one more is made anew each time it is
 /// asked for. There are as many as there are combinations of groups that
@@ -48,16 +52,6 @@ impl fmt::Debug for Encoded {
     }
 }
 
-/// The resources of one type, by name.
-pub type Encodings = BTreeMap<String, Arc<Encoded>>;
-
-/// What one group of proxies gets.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct View {
-    /// Resources by type; a type without resources may be missing.
-    pub resources: BTreeMap<ResourceType, Encodings>,
-}
-
 /// One revision, ready to be streamed.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -71,7 +65,15 @@ pub struct Snapshot {
     /// Views by the positions of the groups in them. A lock, because streams
     /// ask for views when they open, while others read; it is held for as long
     /// as a view takes to be made, so that it is made once.
-    views: Arc<Mutex<BTreeMap<Vec<usize>, Arc<View>>>>,
+    views: Arc<Mutex<Views>>,
+}
+
+/// The views of one revision that were asked for.
+#[derive(Debug, Default)]
+struct Views {
+    now: BTreeMap<Vec<usize>, Arc<View>>,
+    /// Those of the revision before, as long as somebody has them.
+    before: BTreeMap<Vec<usize>, Weak<View>>,
 }
 
 /// What a proxy says of itself when it connects.
@@ -141,9 +143,29 @@ impl Snapshot {
             tables,
             Resource::RouteTable,
         );
+        let snapshot = Self::of(revision, removal_grant, Arc::new(build.view));
+        match previous {
+            Some((old, before)) => snapshot.following(before, &config.groups, &old.groups),
+            None => Self {
+                groups: config.groups.as_slice().into(),
+                ..snapshot
+            },
+        }
+    }
+
+    /// The same, which knows how it differs from the one before.
+    fn following(self, before: &Self, groups: &[Group], old: &[Group]) -> Self {
+        let all = Arc::unwrap_or_clone(self.all).following(&before.all);
         Self {
-            groups: config.groups.as_slice().into(),
-            ..Self::of(revision, removal_grant, Arc::new(build.view))
+            all: Arc::new(all),
+            // The same groups are told by their address.
+            groups: if groups == old {
+                Arc::clone(&before.groups)
+            } else {
+                groups.into()
+            },
+            views: Arc::new(Mutex::new(before.views.lock().next())),
+            ..self
         }
     }
 
@@ -175,12 +197,17 @@ impl Snapshot {
         }
         let positions = entitle::groups(&self.groups, node, certificate)?;
         let mut views = self.views.lock();
-        if let Some(view) = views.get(&positions) {
+        if let Some(view) = views.now.get(&positions) {
             return Ok(Arc::clone(view));
         }
-        let view = Arc::new(self.closure(&positions));
-        if views.len() < KEPT_VIEWS {
-            views.insert(positions, Arc::clone(&view));
+        let view = self.closure(&positions);
+        let before = views.before.get(&positions).and_then(Weak::upgrade);
+        let view = Arc::new(match before {
+            Some(before) => view.following(&before),
+            None => view,
+        });
+        if views.now.len() < KEPT_VIEWS {
+            views.now.insert(positions, Arc::clone(&view));
         }
         Ok(view)
     }
@@ -212,10 +239,16 @@ impl Snapshot {
     }
 }
 
-impl View {
-    /// A resource, if the view has it.
-    pub fn get(&self, kind: ResourceType, name: &str) -> Option<&Arc<Encoded>> {
-        self.resources.get(&kind)?.get(name)
+impl Views {
+    /// As the next revision begins.
+    fn next(&self) -> Self {
+        let now = self.now.iter();
+        Self {
+            now: BTreeMap::new(),
+            before: now
+                .map(|(positions, view)| (positions.clone(), Arc::downgrade(view)))
+                .collect(),
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 //! task per stream moves messages and calls it.
 
 pub mod clock;
+mod grpc;
+pub mod message;
 mod node;
 pub mod nodes;
 mod outlet;

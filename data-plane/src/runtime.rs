@@ -3,4 +3,5 @@
 
 pub mod build;
 pub mod membership;
+pub mod retired;
 pub mod snapshot;

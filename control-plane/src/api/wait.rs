@@ -13,7 +13,7 @@ use tonic::Status;
 use super::status::seen_rejection;
 use crate::access::Caller;
 use crate::xds::clock::Clock;
-use crate::xds::nodes::{Node, Nodes};
+use crate::xds::nodes::{Nodes, Standing};
 
 /// How long a proxy may be away before it counts as gone: streams are renewed
 /// from time to time. In nanoseconds.
@@ -49,6 +49,10 @@ pub(super) fn follow(
     })
 }
 
+/// How long news of each proxy that counts are collected: many times what a look
+/// at it takes.
+const PACE: Duration = Duration::from_micros(10);
+
 struct Following {
     nodes: Arc<Nodes>,
     changes: watch::Receiver<u64>,
@@ -70,7 +74,7 @@ impl Following {
                 return Some(Err(refusal.into()));
             }
             self.changes.mark_unchanged();
-            let nodes = |id: &str| self.nodes.get(id);
+            let nodes = |id: &str| self.nodes.standing(id);
             let response = tally(
                 &self.audience,
                 nodes,
@@ -86,17 +90,26 @@ impl Following {
                     let text = "the control plane is shutting down";
                     return Some(Err(Status::unavailable(text)));
                 }
-                _ = self.changes.changed() => {}
+                // The answers of many proxies come one after the other.
+                _ = self.changes.changed() => tokio::time::sleep(self.pace()).await,
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
 }
 
+impl Following {
+    /// How long to collect news before everybody is looked at again.
+    fn pace(&self) -> Duration {
+        let proxies = u32::try_from(self.audience.len()).unwrap_or(u32::MAX);
+        PACE.saturating_mul(proxies).min(LOOK)
+    }
+}
+
 /// Where each proxy of the audience stands, as a caller may know it.
 fn tally(
     audience: &[String],
-    node: impl Fn(&str) -> Option<Node>,
+    node: impl Fn(&str) -> Option<Standing>,
     revision: u64,
     (clock, caller): (&Clock, &Caller),
 ) -> v1::WaitResponse {

@@ -155,6 +155,41 @@ fn proxies_of_the_same_groups_share_a_view() {
 }
 
 #[test]
+fn a_view_knows_what_changed_since_the_one_before_with_groups_and_without() {
+    let group =
+        json!({"name": "g", "proxyGroup": {"selector": {"cluster": "one"}, "listeners": ["a"]}});
+    for groups in [vec![], vec![group]] {
+        let old = two_sites(&groups);
+        let mut new = old.clone();
+        new.assignments
+            .retain(|name, _| name.as_str() != "static/b");
+        for (name, assignment) in &mut new.assignments {
+            if name.as_str() == "static/a" {
+                assignment.endpoints.clear();
+            }
+        }
+        let first = Snapshot::build(1, 0, &old, None);
+        let before = view(&first, &node("one"));
+        let second = Snapshot::build(2, 0, &new, Some((&old, &first)));
+        let after = view(&second, &node("one"));
+        let mut changes = after.changes_since(&before).unwrap().iter();
+        let (kind, changes_of_one) = changes.next().unwrap();
+        assert_eq!((*kind, changes.next()), (ResourceType::Assignment, None));
+        assert_eq!(changes_of_one.set, ["static/a"]);
+        let gone: &[&str] = if groups.is_empty() {
+            &["static/b"]
+        } else {
+            &[]
+        };
+        assert_eq!(changes_of_one.gone, gone);
+        let late = Snapshot::build(3, 0, &new, Some((&new, &second)));
+        let latest = view(&late, &node("one"));
+        assert!(latest.changes_since(&after).unwrap().is_empty());
+        assert!(latest.changes_since(&before).is_none());
+    }
+}
+
+#[test]
 fn a_confirmed_removal_is_in_every_view() {
     let groups =
         [json!({"name": "g", "proxyGroup": {"selector": {"cluster": "one"}, "listeners": ["a"]}})];

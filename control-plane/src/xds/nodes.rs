@@ -55,6 +55,17 @@ pub struct Node {
     pub certificate: String,
 }
 
+/// How a proxy stands now, without who it is: that is cheap to ask of all.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Whether a stream is open.
+    pub connected: bool,
+    /// As in [`Node`].
+    pub since: u64,
+    /// How far its newest stream has come.
+    pub progress: Progress,
+}
+
 /// The register.
 #[derive(Debug)]
 pub struct Nodes {
@@ -149,9 +160,9 @@ impl Nodes {
         nodes
     }
 
-    /// One proxy.
-    pub fn get(&self, id: &str) -> Option<Node> {
-        self.entries.get(id).map(|entry| entry.facts())
+    /// How one proxy stands.
+    pub fn standing(&self, id: &str) -> Option<Standing> {
+        self.entries.get(id).map(|entry| entry.standing())
     }
 
     /// Ids of the proxies that are connected, in order.
@@ -218,18 +229,32 @@ impl Entry {
         oldest.map(|(_, line)| line.owner.as_str())
     }
 
-    fn facts(&self) -> Node {
+    /// Its newest stream, if one is open, and what is known of that or of the last.
+    fn newest(&self) -> (bool, &Line) {
         let owner = self.owner();
         let mut lines = self.streams.values().rev();
         let newest = lines.find(|line| Some(line.owner.as_str()) == owner);
-        let line = newest.unwrap_or(&self.last);
+        (newest.is_some(), newest.unwrap_or(&self.last))
+    }
+
+    fn facts(&self) -> Node {
+        let (connected, line) = self.newest();
         Node {
             identity: line.identity.clone(),
-            connected: newest.is_some(),
+            connected,
             since: self.since,
             progress: line.progress.clone(),
             address: line.address.clone(),
             certificate: line.certificate.clone(),
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let (connected, line) = self.newest();
+        Standing {
+            connected,
+            since: self.since,
+            progress: line.progress.clone(),
         }
     }
 }
@@ -301,6 +326,11 @@ mod tests {
         }
     }
 
+    fn get(nodes: &Nodes, id: &str) -> Node {
+        let mut nodes = nodes.list().into_iter();
+        nodes.find(|node| node.identity.id == id).unwrap()
+    }
+
     #[tokio::test]
     async fn a_proxy_that_left_is_remembered_with_what_it_had() {
         let nodes = Arc::new(Nodes::new(Clock::start()));
@@ -309,7 +339,7 @@ mod tests {
         assert_eq!(nodes.connected(), ["p1"]);
         drop(stream);
         assert!(nodes.connected().is_empty());
-        let node = nodes.get("p1").unwrap();
+        let node = get(&nodes, "p1");
         assert_eq!((node.connected, node.progress.accepted), (false, 3));
     }
 
@@ -321,10 +351,10 @@ mod tests {
         let new = nodes.connect(identity("p1"), None);
         new.advance(&accepted(4));
         drop(old);
-        let node = nodes.get("p1").unwrap();
+        let node = get(&nodes, "p1");
         assert_eq!((node.connected, node.progress.accepted), (true, 4));
         drop(new);
-        assert!(!nodes.get("p1").unwrap().connected);
+        assert!(!get(&nodes, "p1").connected);
     }
 
     #[tokio::test(start_paused = true)]
@@ -368,7 +398,7 @@ mod tests {
         theirs.advance(&accepted(9));
         assert!(theirs.is_contested() && !mine.is_contested());
         let shown = || {
-            let node = nodes.get("p1").unwrap();
+            let node = get(&nodes, "p1");
             (node.identity.cluster, node.progress.accepted, node.address)
         };
         assert_eq!(shown(), (String::new(), 3, "10.0.0.1:1".to_owned()));

@@ -5,13 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::{
-    AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
-};
-use envoy_types::pb::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-};
-use futures_util::Stream;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -19,10 +15,11 @@ use tokio_util::task::TaskTracker;
 use tonic::{Code, Request, Status, Streaming};
 
 use super::clock::Clock;
+use super::grpc::AdsServer;
+use super::message::Message;
 use super::nodes::Nodes;
 use super::outlet::{Inlet, outlet};
 use super::stream::{Shared, run};
-use super::subscription::{SotwSubscription, Subscription};
 use super::variant::Variant;
 use crate::admin::metrics::Metrics;
 use crate::audit_sink::Audit;
@@ -35,11 +32,6 @@ const STREAMS: usize = 10_000;
 
 /// How many of them to one party: a certificate at one address, or an address.
 const STREAMS_EACH: usize = 64;
-
-/// The largest request, in bytes: a client that reconnects names all it has of a
-/// type with their versions, which takes about 80 bytes each, and there may be
-/// 100,000.
-const REQUEST_LIMIT: usize = 8 << 20;
 
 /// How long a client has to take the end of its stream, before the connection is
 /// cut off with all that waits in it.
@@ -76,7 +68,7 @@ pub struct Ads {
 
 impl Ads {
     /// The service, ready to be mounted.
-    pub fn server(with: Discovery) -> AggregatedDiscoveryServiceServer<Self> {
+    pub fn server(with: Discovery) -> AdsServer {
         let service = Self {
             shared: Shared {
                 snapshots: with.snapshots,
@@ -90,13 +82,17 @@ impl Ads {
             tasks: with.tasks,
             places: Quota::new(STREAMS, STREAMS_EACH),
         };
-        AggregatedDiscoveryServiceServer::new(service).max_decoding_message_size(REQUEST_LIMIT)
+        AdsServer::new(service)
     }
 
-    fn start<V: Variant + 'static>(
+    /// Starts the task of a stream.
+    ///
+    /// # Errors
+    /// There is no place for it.
+    pub(super) fn start<V: Variant + 'static>(
         &self,
         request: Request<Streaming<V::Request>>,
-    ) -> Result<tonic::Response<Responses<V::Message>>, Status>
+    ) -> Result<Responses, Status>
     where
         V::Request: Send,
     {
@@ -116,6 +112,7 @@ impl Ads {
         let gone = CancellationToken::new();
         let responses = Responses {
             messages,
+            current: Message::default(),
             ending,
             ended: false,
             _place: place,
@@ -143,15 +140,17 @@ impl Ads {
                 link.hangup.cancel();
             }
         });
-        Ok(tonic::Response::new(responses))
+        Ok(responses)
     }
 }
 
 /// The responses of one stream, and how it ends. It holds the place among the
 /// streams, also while a client that does not read keeps it from ending.
 #[derive(Debug)]
-pub struct Responses<M> {
-    messages: Inlet<M>,
+pub struct Responses {
+    messages: Inlet<Message>,
+    /// What is left to send of the last one.
+    current: Message,
     ending: oneshot::Receiver<Status>,
     ended: bool,
     _place: Place<Share>,
@@ -159,47 +158,36 @@ pub struct Responses<M> {
     metrics: Arc<Metrics>,
 }
 
-impl<M> Stream for Responses<M> {
-    type Item = Result<M, Status>;
+impl Body for Responses {
+    type Data = Bytes;
+    type Error = Status;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if self.ended {
             return Poll::Ready(None);
         }
-        if let Some(message) = std::task::ready!(self.messages.poll(cx)) {
-            return Poll::Ready(Some(Ok(message)));
+        loop {
+            if let Some(piece) = self.current.pieces.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+            match std::task::ready!(self.messages.poll(cx)) {
+                Some(message) => self.current = message,
+                None => break,
+            }
         }
-        let status = std::task::ready!(Pin::new(&mut self.ending).poll(cx));
+        let ending = std::task::ready!(Pin::new(&mut self.ending).poll(cx));
         self.ended = true;
-        match status {
-            Ok(status) if status.code() != Code::Ok => Poll::Ready(Some(Err(status))),
-            _ => Poll::Ready(None),
-        }
+        let mut trailers = HeaderMap::new();
+        let told = ending.unwrap_or(Status::ok("")).add_header(&mut trailers);
+        Poll::Ready(Some(told.map(|()| Frame::trailers(trailers))))
     }
 }
 
-impl<M> Drop for Responses<M> {
+impl Drop for Responses {
     fn drop(&mut self) {
         self.metrics.streams.dec();
-    }
-}
-
-#[tonic::async_trait]
-impl AggregatedDiscoveryService for Ads {
-    type StreamAggregatedResourcesStream = Responses<DiscoveryResponse>;
-    type DeltaAggregatedResourcesStream = Responses<DeltaDiscoveryResponse>;
-
-    async fn stream_aggregated_resources(
-        &self,
-        request: Request<Streaming<DiscoveryRequest>>,
-    ) -> Result<tonic::Response<Self::StreamAggregatedResourcesStream>, Status> {
-        self.start::<SotwSubscription>(request)
-    }
-
-    async fn delta_aggregated_resources(
-        &self,
-        request: Request<Streaming<DeltaDiscoveryRequest>>,
-    ) -> Result<tonic::Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        self.start::<Subscription>(request)
     }
 }

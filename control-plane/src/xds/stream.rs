@@ -5,18 +5,21 @@
 //! no queue, and a reader that stops costs few responses, and not for long.
 
 use std::collections::BTreeSet;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_shared::xds::ResourceType;
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::{debug, info};
 
+use self::life::{at, over, shutting_down};
 use super::clock::Clock;
+use super::message::Message;
 use super::node::{check_name, identity};
 use super::nodes::{Connected, Nodes, Progress};
 use super::outlet::{Outlet, Room, SLOW};
@@ -28,11 +31,10 @@ use crate::peer::Peer;
 use crate::rate::Bucket;
 use crate::snapshot::{NodeIdentity, Snapshot, View};
 
+mod life;
+
 /// How long a stream may stay silent at first.
 const FIRST_REQUEST: Duration = Duration::from_secs(15);
-
-/// About how long a stream lives, so that replicas share the load again.
-const MAX_AGE: Duration = Duration::from_mins(30);
 
 /// How many requests a stream may send at once, beside those that answer
 /// responses: a client that opens one for each of its resources needs many.
@@ -67,7 +69,7 @@ pub(super) struct Shared {
 /// Serves one stream until it ends; returns how it ends.
 pub(super) async fn run<V: Variant>(
     mut requests: impl Stream<Item = Result<V::Request, Status>> + Send + Unpin,
-    mut out: Outlet<V::Message>,
+    mut out: Outlet<Message>,
     mut shared: Shared,
     peer: Option<Peer>,
 ) -> Status {
@@ -250,15 +252,16 @@ impl<'a, V: Variant> Session<'a, V> {
     async fn serve(
         &mut self,
         requests: &mut (impl Stream<Item = Result<V::Request, Status>> + Send + Unpin),
-        out: &mut Outlet<V::Message>,
+        out: &mut Outlet<Message>,
     ) -> Status {
-        let expiry = Instant::now() + max_age();
+        // Registered once, and not again with each thing that happens.
+        let mut over = pin!(over(self.shared.shutdown.clone()));
         loop {
             if !self.send(out) {
                 return Status::ok("");
             }
             self.note_progress();
-            match self.wake(requests, out, expiry).await {
+            match self.wake(requests, out, over.as_mut()).await {
                 Event::Request(request) => {
                     if let Err(status) = self.hear_all(&request, requests) {
                         return status;
@@ -287,22 +290,18 @@ impl<'a, V: Variant> Session<'a, V> {
     async fn wake(
         &mut self,
         requests: &mut (impl Stream<Item = Result<V::Request, Status>> + Send + Unpin),
-        out: &mut Outlet<V::Message>,
-        expiry: Instant,
+        out: &mut Outlet<Message>,
+        over: Pin<&mut (impl Future<Output = Status> + Send)>,
     ) -> Event<V::Request> {
         let deadline = self.conversation.deadline();
         let deadline = deadline.map(|nanos| self.shared.clock.instant(nanos));
         let full = matches!(out.room(), Room::Full);
         let stalled = out.stalled_since();
-        let slow = stalled.map_or(expiry, |since| since + SLOW);
         tokio::select! {
             biased;
-            () = self.shared.shutdown.cancelled() => {
-                Event::End(Status::unavailable("the control plane is shutting down"))
-            }
-            () = sleep_until(expiry) => Event::End(Status::unavailable("the stream is old")),
+            status = over => Event::End(status),
             () = out.closed() => Event::End(Status::ok("")),
-            () = sleep_until(slow), if stalled.is_some() => Event::Stalled,
+            () = at(stalled.map(|since| since + SLOW)) => Event::Stalled,
             request = requests.next() => match request {
                 Some(Ok(request)) => Event::Request(request),
                 Some(Err(status)) => Event::End(status),
@@ -310,19 +309,17 @@ impl<'a, V: Variant> Session<'a, V> {
             },
             changed = self.shared.snapshots.changed() => match changed {
                 Ok(()) => Event::Snapshot,
-                Err(_) => Event::End(Status::unavailable("the control plane is shutting down")),
+                Err(_) => Event::End(shutting_down()),
             },
             // Nothing can be sent before there is room, however due it is.
-            () = sleep_until(deadline.unwrap_or(expiry)), if deadline.is_some() && !full => {
-                Event::Due
-            }
+            () = at(deadline), if !full => Event::Due,
             () = out.freed(), if full => Event::Due,
         }
     }
 
     /// Sends what may be sent now, as far as the reader takes it. `false` if
     /// nobody reads any more.
-    fn send(&mut self, out: &mut Outlet<V::Message>) -> bool {
+    fn send(&mut self, out: &mut Outlet<Message>) -> bool {
         loop {
             match out.room() {
                 Room::Free => {}
@@ -343,7 +340,7 @@ impl<'a, V: Variant> Session<'a, V> {
             let answers = response.resources.len() + 1;
             let answers = u64::try_from(answers).unwrap_or(u64::MAX);
             self.bucket.grant(answers, GRANTED);
-            out.send(V::message(response, &self.shared.id));
+            out.send(V::message(&response, &self.shared.id));
         }
     }
 
@@ -379,13 +376,6 @@ fn view(
         audit.deny("group", "stream", peer, detail.clone());
         Status::permission_denied(detail)
     })
-}
-
-/// Thirty minutes, a tenth more or less, so that the streams opened by one
-/// failover do not end together.
-fn max_age() -> Duration {
-    let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
-    MAX_AGE * 9 / 10 + MAX_AGE / 5 * u32::try_from(random % 1000).unwrap_or(0) / 1000
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::snapshot::View;
 
 mod exchange;
 mod order;
+mod progress;
 mod refusal;
 mod render;
 mod response;
@@ -139,7 +140,7 @@ impl Conversation for Subscription {
     }
 
     fn on_snapshot(&mut self, revision: u64, view: Arc<View>) {
-        self.exchange.on_snapshot(revision, view);
+        self.exchange.on_snapshot(revision, &view);
     }
 
     fn next(&mut self, now: u64) -> Option<Response> {
@@ -186,6 +187,9 @@ impl Subscription {
             }
         }
         watched.answer |= watched.wildcard && !was_wildcard;
+        if first || !subscribe.is_empty() {
+            self.exchange.note_questions();
+        }
         if !subscribe.is_empty() || !versions.is_empty() {
             self.exchange.check_limits()?;
         }
@@ -217,6 +221,9 @@ impl Subscription {
         let Some(watched) = self.exchange.get_mut(slot) else {
             return;
         };
+        if request.resource_names_unsubscribe.is_empty() {
+            return;
+        }
         let mut narrowed = false;
         for name in &request.resource_names_unsubscribe {
             if name == WILDCARD {
@@ -233,6 +240,7 @@ impl Subscription {
             forget_uncovered(watched);
             self.exchange.compare(slot);
         }
+        self.exchange.note_questions();
     }
 }
 
@@ -269,7 +277,7 @@ impl Conversation for SotwSubscription {
     }
 
     fn on_snapshot(&mut self, revision: u64, view: Arc<View>) {
-        self.exchange.on_snapshot(revision, view);
+        self.exchange.on_snapshot(revision, &view);
     }
 
     fn next(&mut self, now: u64) -> Option<Response> {
@@ -323,10 +331,14 @@ impl SotwSubscription {
             watched.forget(name);
         }
         let grew = !added.is_empty();
+        let changed = first || grew || !dropped.is_empty() || wildcard != was_wildcard;
         watched.owed.extend(added);
         if wildcard != was_wildcard {
             forget_uncovered(watched);
             self.exchange.compare(slot);
+        }
+        if changed {
+            self.exchange.note_questions();
         }
         if grew {
             self.exchange.check_limits()?;

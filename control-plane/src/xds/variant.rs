@@ -1,25 +1,24 @@
 //! The two variants of the protocol, on the wire.
 
 use envoy_types::pb::envoy::config::core::v3 as core;
-use envoy_types::pb::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-};
+use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 
+use super::message::{self, Message};
 use super::subscription::{Conversation, Response, SotwSubscription, Subscription};
 
 /// A variant of the protocol, on the wire.
 pub(super) trait Variant: Conversation + Send {
-    /// Its responses.
-    type Message: Send + 'static;
+    /// The method of the service that speaks it.
+    const METHOD: &'static str;
 
     fn node(request: &Self::Request) -> Option<&core::Node>;
     /// The type of which a request names resources, and their names.
     fn asked(request: &Self::Request) -> (&str, &[String]);
-    fn message(response: Response, id: &str) -> Self::Message;
+    fn message(response: &Response, id: &str) -> Message;
 }
 
 impl Variant for Subscription {
-    type Message = DeltaDiscoveryResponse;
+    const METHOD: &'static str = "DeltaAggregatedResources";
 
     fn node(request: &DeltaDiscoveryRequest) -> Option<&core::Node> {
         request.node.as_ref()
@@ -29,13 +28,13 @@ impl Variant for Subscription {
         (&request.type_url, &request.resource_names_subscribe)
     }
 
-    fn message(response: Response, id: &str) -> DeltaDiscoveryResponse {
-        response.into_delta(id)
+    fn message(response: &Response, id: &str) -> Message {
+        message::delta(response, id)
     }
 }
 
 impl Variant for SotwSubscription {
-    type Message = DiscoveryResponse;
+    const METHOD: &'static str = "StreamAggregatedResources";
 
     fn node(request: &DiscoveryRequest) -> Option<&core::Node> {
         request.node.as_ref()
@@ -45,7 +44,7 @@ impl Variant for SotwSubscription {
         (&request.type_url, &request.resource_names)
     }
 
-    fn message(response: Response, id: &str) -> DiscoveryResponse {
-        response.into_sotw(id)
+    fn message(response: &Response, id: &str) -> Message {
+        message::sotw(response, id)
     }
 }

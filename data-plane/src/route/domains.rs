@@ -97,7 +97,9 @@ fn has_upper(host: &[u8]) -> bool {
 
 /// The host in lower case; on the stack, as names are at most 253 bytes long.
 fn lower(host: &[u8]) -> SmallVec<[u8; 256]> {
-    host.iter().map(u8::to_ascii_lowercase).collect()
+    let mut name = SmallVec::from_slice(host);
+    name.make_ascii_lowercase();
+    name
 }
 
 /// The host of an authority. An IPv6 address stands in brackets; without them

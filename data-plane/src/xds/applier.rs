@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::dns::plan::News;
 use crate::runtime::build::{Builder, Staged};
+use crate::runtime::retired::Retired;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::access_log::LogTargets;
 use crate::tick::Tick;
@@ -106,8 +107,8 @@ pub struct Applier<P: Ports> {
 struct Worker<P: Ports> {
     parts: Applier<P>,
     requests: Option<mpsc::Sender<DeltaDiscoveryRequest>>,
-    /// Old snapshots that somebody may still hold.
-    old: Vec<Arc<Snapshot>>,
+    /// What somebody may still use.
+    retired: Retired,
     /// When it was last tried to bind what could not be bound.
     tried: Tick,
 }
@@ -130,7 +131,7 @@ impl<P: Ports> Applier<P> {
         let worker = Worker {
             parts: self,
             requests: None,
-            old: Vec::new(),
+            retired: Retired::default(),
             tried: Tick::default(),
         };
         let thread = std::thread::Builder::new()
@@ -281,8 +282,7 @@ impl<P: Ports> Worker<P> {
                     self.step(step);
                 }
             }
-            // Old snapshots end here and not on a worker.
-            self.old.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+            self.retired.free(&self.parts.current.load());
             let wait = self
                 .parts
                 .session
@@ -337,7 +337,9 @@ impl<P: Ports> Worker<P> {
 
     fn step(&mut self, step: Step) {
         let (requests, before) = self.parts.apply(step);
-        self.old.extend(before);
+        if let Some(before) = before {
+            self.retired.take(before);
+        }
         self.send(requests);
     }
 

@@ -15,8 +15,10 @@ mod certificates;
 mod chart;
 mod clock;
 mod drive;
+mod fleet;
 mod instructions;
 mod load;
+mod lookup;
 mod message;
 mod output;
 mod peer;
@@ -26,6 +28,7 @@ mod run;
 mod setting;
 mod show;
 mod statistics;
+mod swap;
 mod table;
 mod template;
 mod workload;
@@ -46,6 +49,14 @@ enum Command {
     Show(show::ShowArgs),
     /// Counts instructions for each request, which noise does not change.
     Instructions(instructions::InstructionsArgs),
+    /// Measures how soon a fleet of proxies has a change, and what that costs the
+    /// control plane.
+    Fleet(fleet::FleetArgs),
+    /// Counts instructions for finding a route and picking an endpoint, by how many
+    /// there are.
+    Lookup(lookup::LookupArgs),
+    /// Measures what clients see of a proxy that takes in large configurations.
+    Swap(swap::SwapArgs),
     /// Serves small answers at little cost; the other commands start it.
     #[command(hide = true)]
     Backend(backend::BackendArgs),
@@ -60,6 +71,9 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Instructions(args) => instructions::run(&args),
+        Command::Fleet(args) => fleet::run(&args),
+        Command::Lookup(args) => lookup::run(&args),
+        Command::Swap(args) => swap::run(&args),
         Command::Backend(args) => backend::run(&args),
         Command::Load(args) => load::run(&args),
     };

@@ -22,12 +22,14 @@ use crate::template::Values;
 mod evenkeel;
 mod others;
 
+pub(crate) use evenkeel::{apply, done};
+
 /// Time to be ready; under callgrind everything takes fifty times as long.
 const READY: Duration = Duration::from_mins(2);
 
 /// Callgrind counts an instruction such as `rep movsb` once for each byte, so that
 /// a copy would count for thousands; glibc is told to copy with vectors instead.
-const NO_STRINGS: &str =
+pub(crate) const NO_STRINGS: &str =
     "glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_rep_stosb_threshold=1000000000";
 
 /// A proxy.
@@ -267,7 +269,10 @@ impl Doors {
 }
 
 /// Asks for the small page once.
-fn answers(address: SocketAddr) -> anyhow::Result<()> {
+///
+/// # Errors
+/// If it does not come.
+pub(crate) fn answers(address: SocketAddr) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(READY))?;
     stream

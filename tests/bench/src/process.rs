@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::clock;
 
@@ -66,6 +67,19 @@ impl Placements {
 }
 
 impl Placement {
+    /// Puts this process here, as far as its processor goes.
+    ///
+    /// # Errors
+    /// If there is no such processor.
+    pub(crate) fn take(self) -> anyhow::Result<()> {
+        if let Self::Core { core, .. } = self {
+            let mut set = CpuSet::new();
+            set.set(core);
+            sched_setaffinity(None, &set).with_context(|| format!("processor {core}"))?;
+        }
+        Ok(())
+    }
+
     /// A command that runs `program` here, and that ends with this process.
     pub(crate) fn command(self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("setpriv");

@@ -13,6 +13,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 use evenkeel_control_plane::compile::secret::Opened;
 use evenkeel_control_plane::snapshot::{NodeIdentity, Snapshot};
 use evenkeel_control_plane::store::state;
+use evenkeel_control_plane::xds::message;
 use evenkeel_control_plane::xds::subscription::{Conversation, Subscription};
 use evenkeel_control_plane::{compile, model};
 use evenkeel_data_plane::tick::Tick;
@@ -24,6 +25,7 @@ use evenkeel_shared::xds::ResourceType;
 use evenkeel_shared::{document, ir};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use prost::Message as _;
 
 const CLUSTERS: usize = 4;
 const ROUTES: usize = 3;
@@ -181,7 +183,9 @@ impl Game {
     fn pump(&mut self) {
         if let Some(stream) = &mut self.stream {
             while let Some(response) = stream.server.next(self.now) {
-                stream.to_proxy.push_back(response.into_delta("test"));
+                let sent = message::delta(&response, "test").content();
+                let read = DeltaDiscoveryResponse::decode(sent.as_slice()).unwrap();
+                stream.to_proxy.push_back(read);
             }
         }
     }

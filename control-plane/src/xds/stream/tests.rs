@@ -6,10 +6,13 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 };
 use futures_util::stream;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+use super::super::message::tests::read;
 use super::super::node::ID_LIMIT;
 use super::super::outlet::{Inlet, outlet};
 use super::super::subscription::Subscription;
+use super::life::MAX_AGE;
 use super::*;
 use crate::snapshot::{Encoded, View};
 
@@ -43,8 +46,9 @@ fn shared() -> (Shared, watch::Sender<Arc<Snapshot>>) {
     (shared, publish)
 }
 
-async fn next(read: &mut Inlet<DeltaDiscoveryResponse>) -> Option<DeltaDiscoveryResponse> {
-    std::future::poll_fn(|cx| read.poll(cx)).await
+async fn next(inlet: &mut Inlet<Message>) -> Option<DeltaDiscoveryResponse> {
+    let message = std::future::poll_fn(|cx| inlet.poll(cx)).await?;
+    Some(read(&message))
 }
 
 fn wildcard(kind: ResourceType, node: Option<core::Node>) -> DeltaDiscoveryRequest {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use evenkeel_shared::xds::ResourceType;
 
+use super::progress::PARENTS;
 use super::watched::Watched;
 use super::{Heard, Rejected, Violation};
-use crate::snapshot::{Encodings, View};
+use crate::snapshot::{Changes, Encodings, View};
 
 /// How long routes wait for clusters, in nanoseconds.
 pub(super) const HOLD: u64 = 2_000_000_000;
@@ -39,7 +40,7 @@ pub(super) enum Slot {
 pub(super) struct Exchange {
     /// Whether it speaks the state-of-the-world variant.
     pub sotw: bool,
-    known: [Watched; ResourceType::ALL.len()],
+    pub(super) known: [Watched; ResourceType::ALL.len()],
     unknown: BTreeMap<String, Watched>,
     pub view: Arc<View>,
     pub revision: u64,
@@ -57,6 +58,10 @@ pub(super) struct Exchange {
     pub settled: u64,
     /// The newest revision the client has accepted all of.
     pub accepted: u64,
+    /// Whether the present view needs something that the client did not ask for,
+    /// refusals aside; `None` if that is to be found again. It takes a look at
+    /// everything, which is too much for every answer.
+    pub(super) lacks_question: Option<bool>,
 }
 
 impl Exchange {
@@ -74,6 +79,7 @@ impl Exchange {
             warming: BTreeMap::new(),
             settled: 0,
             accepted: 0,
+            lacks_question: None,
         }
     }
 
@@ -100,7 +106,7 @@ impl Exchange {
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Watched> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Watched> {
         self.known.iter().chain(self.unknown.values())
     }
 
@@ -155,17 +161,40 @@ impl Exchange {
         }
     }
 
-    /// Moves the goal. The client is led there by the responses to come.
-    pub(super) fn on_snapshot(&mut self, revision: u64, view: Arc<View>) {
+    /// Moves the goal. The client is led there by the responses to come. If the
+    /// new view follows the one before, only what changed is looked at.
+    pub(super) fn on_snapshot(&mut self, revision: u64, view: &Arc<View>) {
         self.revision = revision;
-        if Arc::ptr_eq(&self.view, &view) {
+        if Arc::ptr_eq(&self.view, view) {
             return;
         }
-        self.view = view;
+        let before = std::mem::replace(&mut self.view, Arc::clone(view));
+        if let Some(changes) = view.changes_since(&before) {
+            self.follow(view, changes);
+            return;
+        }
+        self.note_questions();
         for kind in ResourceType::ALL {
             self.compare_alone(&Slot::Known(kind));
         }
         self.expect_missing();
+    }
+
+    fn follow(&mut self, view: &View, changes: &BTreeMap<ResourceType, Changes>) {
+        if PARENTS.iter().any(|kind| changes.contains_key(kind)) {
+            self.note_questions();
+        }
+        let mut has_dropped = false;
+        for (kind, changes) in changes {
+            let slot = Slot::Known(*kind);
+            self.of_mut(*kind).follow(target(view, &slot), changes);
+            has_dropped |= self.drop_unnamed(&slot);
+        }
+        if has_dropped {
+            self.expect_missing();
+        } else if let Some(clusters) = changes.get(&ResourceType::Cluster) {
+            self.expect_missing_of(&clusters.set);
+        }
     }
 
     /// Finds again what the client lacks of one type.
@@ -177,18 +206,27 @@ impl Exchange {
     fn compare_alone(&mut self, slot: &Slot) {
         let view = Arc::clone(&self.view);
         let target = target(&view, slot);
-        let sotw = self.sotw;
         let Some(watched) = self.get_mut(slot) else {
             return;
         };
         watched.compare(target);
-        // Without a message for removals, clients drop what their other
-        // resources no longer name.
-        if sotw && !is_whole_set(slot) {
-            for name in std::mem::take(&mut watched.gone) {
-                watched.held.remove(&name);
-            }
+        self.drop_unnamed(slot);
+    }
+
+    /// Without a message for removals, clients drop what their other resources no
+    /// longer name. Whether there was any.
+    fn drop_unnamed(&mut self, slot: &Slot) -> bool {
+        if !self.sotw || is_whole_set(slot) {
+            return false;
         }
+        let Some(watched) = self.get_mut(slot) else {
+            return false;
+        };
+        let gone = std::mem::take(&mut watched.gone);
+        for name in &gone {
+            watched.held.remove(name);
+        }
+        !gone.is_empty()
     }
 
     /// Holds a client to what one stream may ask for.
@@ -221,63 +259,6 @@ impl Exchange {
             }));
         }
         found
-    }
-
-    /// Notes it when nothing is left to be said or answered for this revision.
-    pub(super) fn note_progress(&mut self) {
-        if self.settled == self.revision && self.accepted == self.revision {
-            return;
-        }
-        let started = self.known.iter().any(|watched| watched.started);
-        if !started
-            || self.is_busy()
-            || (self.awaits_request() && self.clock < self.last_heard + HOLD)
-        {
-            return;
-        }
-        self.settled = self.revision;
-        if self.all().all(|watched| watched.refusals.is_empty()) {
-            self.accepted = self.revision;
-        }
-    }
-
-    /// Whether something other than the removal of what is no longer referred
-    /// to waits to be sent or answered.
-    fn is_busy(&self) -> bool {
-        self.known.iter().any(|watched| {
-            let news = match watched.kind {
-                Some(ResourceType::RouteTable) => !self.sendable_tables(self.clock).is_empty(),
-                Some(ResourceType::Listener) => watched.has_news() || !watched.gone.is_empty(),
-                _ => watched.has_news(),
-            };
-            watched.started && (news || watched.is_unanswered())
-        })
-    }
-
-    /// Whether the client is about to ask for what it was told of: clusters
-    /// name assignments, listeners name route tables, both name secrets.
-    fn awaits_request(&self) -> bool {
-        if !self.of(ResourceType::Cluster).wildcard {
-            return false;
-        }
-        let listeners = self.of(ResourceType::Listener);
-        let wanted = target(&self.view, &Slot::Known(ResourceType::Listener));
-        (!listeners.started && !wanted.is_empty())
-            || !self.warming.is_empty()
-            || self.has_unasked(ResourceType::Listener)
-            || self.has_unasked(ResourceType::Cluster)
-    }
-
-    /// Whether resources of this type, those that were refused aside, need
-    /// something that the client did not ask for.
-    fn has_unasked(&self, kind: ResourceType) -> bool {
-        let parents = self.of(kind);
-        let refused = |name: &str| parents.refusals.contains_key(name);
-        let wanted = target(&self.view, &Slot::Known(kind)).iter();
-        wanted
-            .filter(|(name, _)| !refused(name))
-            .flat_map(|(_, resource)| &resource.needs)
-            .any(|(kind, name)| !self.of(*kind).covers(name))
     }
 
     /// The next time at which something may be sent or noted without the client

@@ -271,20 +271,26 @@ impl Exchange {
     /// either while it has no endpoints or secrets for it: that stream may have
     /// ended between the two, and clients need not keep secrets.
     pub(super) fn expect_missing(&mut self) {
+        let view = Arc::clone(&self.view);
+        self.expect_missing_of(target(&view, &Slot::Known(ResourceType::Cluster)).keys());
+    }
+
+    /// The same for some clusters.
+    pub(super) fn expect_missing_of<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) {
         let clusters = self.of(ResourceType::Cluster);
         if !clusters.wildcard {
             return;
         }
-        let view = Arc::clone(&self.view);
-        let bare: Vec<String> = target(&view, &Slot::Known(ResourceType::Cluster))
-            .iter()
-            .filter(|(name, _)| clusters.held.get(*name).is_some_and(Held::is_usable))
-            .filter(|(_, cluster)| {
-                let mut needs = cluster.needs.iter();
-                needs.any(|(kind, needed)| self.of(*kind).lacks(needed))
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
+        let wanted = target(&self.view, &Slot::Known(ResourceType::Cluster));
+        let is_bare = |name: &&String| {
+            let usable = clusters.held.get(*name).is_some_and(Held::is_usable);
+            let mut needs = wanted
+                .get(*name)
+                .into_iter()
+                .flat_map(|cluster| &cluster.needs);
+            usable && needs.any(|(kind, needed)| self.of(*kind).lacks(needed))
+        };
+        let bare: Vec<String> = names.into_iter().filter(is_bare).cloned().collect();
         for name in bare {
             self.warming.entry(name).or_insert(self.clock);
         }

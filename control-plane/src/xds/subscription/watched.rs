@@ -7,7 +7,7 @@ use std::sync::Arc;
 use evenkeel_shared::xds::ResourceType;
 
 use super::refusal::{self, Refusal};
-use crate::snapshot::{Encoded, Encodings};
+use crate::snapshot::{Changes, Encoded, Encodings};
 
 /// What the client has, as far as we know.
 #[derive(Debug)]
@@ -169,6 +169,35 @@ impl Watched {
         // What the client still uses goes with the removals, not before.
         let gone = &self.gone;
         self.owed.retain(|name| !gone.contains(name));
+        self.keep_refusals(target);
+    }
+
+    /// The same, if only `changes` lie between this target and the last.
+    pub(super) fn follow(&mut self, target: &Encodings, changes: &Changes) {
+        for name in &changes.set {
+            self.gone.remove(name);
+            let Some(wanted) = target.get(name) else {
+                continue;
+            };
+            if self.covers(name) && !has(&mut self.held, name, wanted) {
+                self.due.insert(name.clone());
+            } else {
+                self.due.remove(name);
+            }
+        }
+        for name in &changes.gone {
+            self.due.remove(name);
+            if !self.lacks(name) {
+                self.gone.insert(name.clone());
+                // What the client still uses goes with the removals, not before.
+                self.owed.remove(name);
+            }
+        }
+        self.keep_refusals(target);
+    }
+
+    /// Forgets refusals of what there is no more.
+    fn keep_refusals(&mut self, target: &Encodings) {
         self.refusals.retain(|name, refusal| {
             let mut suspects = refusal.suspects.iter();
             target.contains_key(name) || suspects.any(|suspect| target.contains_key(suspect))

@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering;
 use evenkeel_shared::xds::Resource;
 
 use super::*;
+use crate::runtime::retired::Retired;
 use crate::xds::sample::{assignment, cluster, listener, table};
 use crate::xds::state::ActiveCluster;
 use crate::xds::state::Value;
@@ -219,4 +220,49 @@ fn a_listener_keeps_its_tls_when_other_settings_change() {
     let second = tls(&bench.apply(&edge(&spec)));
     assert!(Arc::ptr_eq(&first, &second));
     assert!(first.settings().is_ok());
+}
+
+#[test]
+fn what_a_worker_still_uses_is_freed_by_whoever_retired_it() {
+    let mut bench = Bench::new();
+    let edge = |version| {
+        active(
+            &[(cluster("a"), &[version]), (cluster("b"), &[3])],
+            &[(listener("edge", version), table("edge", &["a", "b"]))],
+        )
+    };
+    let before = bench.apply(&edge(1));
+    let listener = Arc::clone(&before.listeners["edge"]);
+    let staged = bench.builder.stage(&active(&[], &[]), "2").unwrap();
+    let mut retired = Retired::default();
+    retired.take(bench.builder.commit(staged, &bench.current));
+    let routes = Arc::downgrade(&listener.routes);
+    let gone = Arc::downgrade(&before.clusters["b"]);
+    retired.free(&bench.current.load());
+    drop(before);
+    retired.free(&bench.current.load());
+    // The worker is not the last to have it.
+    assert!(Arc::strong_count(&listener) > 1);
+    drop(listener);
+    assert!(routes.upgrade().is_some() && gone.upgrade().is_some());
+    retired.free(&bench.current.load());
+    assert!(routes.upgrade().is_none());
+    retired.free(&bench.current.load());
+    assert!(gone.upgrade().is_none());
+}
+
+#[test]
+fn what_is_still_in_force_is_not_retired() {
+    let mut bench = Bench::new();
+    let kept = (cluster("a"), &[1_u16][..]);
+    let first = active(&[kept.clone(), (cluster("b"), &[3])], &[]);
+    bench.apply(&first);
+    let staged = bench.builder.stage(&active(&[kept], &[]), "2").unwrap();
+    let mut retired = Retired::default();
+    retired.take(bench.builder.commit(staged, &bench.current));
+    retired.free(&bench.current.load());
+    let current = bench.current.load_full();
+    let held = Arc::strong_count(&current.clusters["a"]);
+    drop(retired);
+    assert_eq!(Arc::strong_count(&current.clusters["a"]), held);
 }

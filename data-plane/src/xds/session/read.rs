@@ -13,7 +13,7 @@ use crate::tls::secrets::check_inline;
 use crate::xds::state::Accepted;
 
 /// Largest resource, in bytes.
-pub(super) const MAX_RESOURCE_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const MAX_RESOURCE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Longest name of a resource, in bytes.
 pub(super) const MAX_NAME_BYTES: usize = 2_048;

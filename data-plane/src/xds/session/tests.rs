@@ -294,7 +294,7 @@ fn a_huge_resource_and_a_huge_name_are_refused() {
     });
     let sent = take(&mut session, pushed);
     let text = nack(&sent).unwrap();
-    assert!(text.contains("Cluster/a: is 16777217 bytes long"), "{text}");
+    assert!(text.contains("Cluster/a: is 67108865 bytes long"), "{text}");
     assert!(text.len() <= MAX_NACK_BYTES);
     assert!(session.held().get(CDS, "a").is_none());
 }

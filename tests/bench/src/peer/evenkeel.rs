@@ -83,15 +83,28 @@ fn endpoints(addresses: &[SocketAddr]) -> String {
     text
 }
 
-fn apply(
+/// Applies the documents of a file.
+///
+/// # Errors
+/// If the control plane is not there, or refuses them.
+pub(crate) fn apply(
     program: &Path,
     api: SocketAddr,
     configuration: &Path,
     directory: &Path,
 ) -> anyhow::Result<()> {
-    let output = Command::new(program)
-        .args(["apply", "--author=bench", "-f"])
-        .arg(configuration)
+    let mut command = Command::new(program);
+    command.args(["apply", "--author=bench", "-f"]);
+    command.arg(configuration);
+    done(command, api, directory)
+}
+
+/// Runs a command of a user.
+///
+/// # Errors
+/// If it fails.
+pub(crate) fn done(mut command: Command, api: SocketAddr, directory: &Path) -> anyhow::Result<()> {
+    let output = command
         .env("EVENKEEL_SERVER", format!("http://{api}"))
         .env("XDG_CONFIG_HOME", directory)
         .stdin(Stdio::null())

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
+use super::watched::Content;
 use super::*;
 
 const KINDS: [ResourceType; 5] = [CDS, EDS, SDS, LDS, RDS];
@@ -14,6 +15,8 @@ const NAMED: [ResourceType; 3] = [EDS, SDS, RDS];
 enum Step {
     /// A new view, drawn from a seed.
     Publish(u32),
+    /// The same, as it is after revisions that the stream did not see.
+    Skip(u32),
     /// The client reads one response.
     Read,
     /// The client reads one response and refuses it.
@@ -29,6 +32,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         2 => any::<u32>().prop_map(Step::Publish),
+        1 => any::<u32>().prop_map(Step::Skip),
         8 => Just(Step::Read),
         1 => Just(Step::Refuse),
         1 => Just(Step::Reconnect),
@@ -43,7 +47,7 @@ type OwnedRow = (ResourceType, String, String, Vec<(ResourceType, String)>);
 /// Up to four clusters, each with endpoints, and up to two listeners with a
 /// table each that routes to the clusters that exist. Each may need one of two
 /// secrets, which exist when something needs them.
-fn random_view(seed: u32, salt: u64) -> Arc<View> {
+fn random_view(seed: u32, salt: u64) -> View {
     let version = |part: u32| format!("{}", (seed >> part) & 3);
     let mut rows: Vec<OwnedRow> = Vec::new();
     let clusters: Vec<String> = (0..4)
@@ -92,12 +96,12 @@ fn random_view(seed: u32, salt: u64) -> Arc<View> {
             .or_default()
             .insert(name, Arc::new(encoded));
     }
-    Arc::new(view)
+    view
 }
 
-type Content = BTreeMap<ResourceType, BTreeMap<String, Arc<Encoded>>>;
+type Having = BTreeMap<ResourceType, BTreeMap<String, Arc<Encoded>>>;
 
-fn wanted(view: &View) -> Content {
+fn wanted(view: &View) -> Having {
     KINDS
         .into_iter()
         .map(|kind| (kind, view.resources.get(&kind).cloned().unwrap_or_default()))
@@ -105,7 +109,7 @@ fn wanted(view: &View) -> Content {
 }
 
 /// Names that the present clusters or listeners refer to.
-fn referred(content: &Content, kind: ResourceType) -> Vec<String> {
+fn referred(content: &Having, kind: ResourceType) -> Vec<String> {
     let parents = [CDS, LDS]
         .into_iter()
         .flat_map(|kind| content[&kind].values());
@@ -120,16 +124,61 @@ fn referred(content: &Content, kind: ResourceType) -> Vec<String> {
 /// How the two variants differ for a client.
 trait Speaks: Conversation + Sized {
     /// The first requests of a stream.
-    fn hello(content: &Content) -> Vec<Self::Request>;
+    fn hello(content: &Having) -> Vec<Self::Request>;
     /// What the response makes of the content, and what the client says to it.
     /// Clients that refuse a response remove what it takes away all the same.
-    fn answer(content: &mut Content, response: &Response, refuse: bool) -> Vec<Self::Request>;
+    fn answer(content: &mut Having, response: &Response, refuse: bool) -> Vec<Self::Request>;
     /// Asks once more.
-    fn again(content: &Content, kind: ResourceType) -> Option<Self::Request>;
+    fn again(content: &Having, kind: ResourceType) -> Option<Self::Request>;
+    fn exchange(&self) -> &Exchange;
+}
+
+/// What is to be sent is what a look at everything finds, whether or not only the
+/// changes were looked at.
+fn check_goal(exchange: &Exchange) {
+    for kind in KINDS {
+        let watched = exchange.of(kind);
+        let nothing = Encodings::new();
+        let target = exchange.view.resources.get(&kind).unwrap_or(&nothing);
+        let has = |name: &str, wanted: &Encoded| {
+            let held = watched.held.get(name);
+            held.is_some_and(|held| match &held.content {
+                Content::Sent(sent) => sent.version == wanted.version,
+                Content::Claimed(version) => *version == wanted.version,
+                Content::Absent => false,
+            })
+        };
+        let lacking: BTreeSet<&String> = target
+            .iter()
+            .filter(|(name, wanted)| watched.covers(name) && !has(name, wanted))
+            .map(|(name, _)| name)
+            .collect();
+        let surplus: BTreeSet<&String> = watched
+            .held
+            .iter()
+            .filter(|(_, held)| !matches!(held.content, Content::Absent))
+            .map(|(name, _)| name)
+            .filter(|name| !target.contains_key(*name))
+            .collect();
+        let to_send: BTreeSet<&String> = watched.due.union(&watched.owed).collect();
+        assert!(
+            lacking.is_subset(&to_send),
+            "{kind:?}: {lacking:?} {to_send:?}"
+        );
+        assert!(
+            watched.due.iter().all(|name| lacking.contains(name)),
+            "{kind:?}"
+        );
+        assert_eq!(
+            watched.gone.iter().collect::<BTreeSet<_>>(),
+            surplus,
+            "{kind:?}"
+        );
+    }
 }
 
 /// What the client no longer refers to it drops.
-fn drop_orphans(content: &mut Content, kind: ResourceType) -> (Vec<String>, Vec<String>) {
+fn drop_orphans(content: &mut Having, kind: ResourceType) -> (Vec<String>, Vec<String>) {
     let list = referred(content, kind);
     let held = content.get_mut(&kind).unwrap();
     let orphans: Vec<String> = held
@@ -142,7 +191,7 @@ fn drop_orphans(content: &mut Content, kind: ResourceType) -> (Vec<String>, Vec<
 }
 
 impl Speaks for Subscription {
-    fn hello(content: &Content) -> Vec<Self::Request> {
+    fn hello(content: &Having) -> Vec<Self::Request> {
         let requests = KINDS.into_iter().map(|kind| {
             let list = if NAMED.contains(&kind) {
                 referred(content, kind)
@@ -161,7 +210,7 @@ impl Speaks for Subscription {
         requests.collect()
     }
 
-    fn answer(content: &mut Content, response: &Response, refuse: bool) -> Vec<Self::Request> {
+    fn answer(content: &mut Having, response: &Response, refuse: bool) -> Vec<Self::Request> {
         let kind = ResourceType::from_type_url(&response.type_url).unwrap();
         let before = NAMED.map(|kind| referred(content, kind));
         let held = content.get_mut(&kind).unwrap();
@@ -202,7 +251,11 @@ impl Speaks for Subscription {
         requests
     }
 
-    fn again(content: &Content, kind: ResourceType) -> Option<Self::Request> {
+    fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    fn again(content: &Having, kind: ResourceType) -> Option<Self::Request> {
         let list = if NAMED.contains(&kind) {
             referred(content, kind)
         } else {
@@ -216,7 +269,7 @@ impl Speaks for Subscription {
 }
 
 impl Speaks for SotwSubscription {
-    fn hello(content: &Content) -> Vec<Self::Request> {
+    fn hello(content: &Having) -> Vec<Self::Request> {
         let requests = KINDS.into_iter().map(|kind| DiscoveryRequest {
             resource_names: if NAMED.contains(&kind) {
                 referred(content, kind)
@@ -229,7 +282,7 @@ impl Speaks for SotwSubscription {
         requests.collect()
     }
 
-    fn answer(content: &mut Content, response: &Response, refuse: bool) -> Vec<Self::Request> {
+    fn answer(content: &mut Having, response: &Response, refuse: bool) -> Vec<Self::Request> {
         let kind = ResourceType::from_type_url(&response.type_url).unwrap();
         let list = if NAMED.contains(&kind) {
             referred(content, kind)
@@ -263,7 +316,11 @@ impl Speaks for SotwSubscription {
         requests
     }
 
-    fn again(_: &Content, _: ResourceType) -> Option<Self::Request> {
+    fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    fn again(_: &Having, _: ResourceType) -> Option<Self::Request> {
         None
     }
 }
@@ -271,7 +328,7 @@ impl Speaks for SotwSubscription {
 struct World<C: Conversation> {
     stream: C,
     inbox: VecDeque<Response>,
-    content: Content,
+    content: Having,
     view: Arc<View>,
     revision: u64,
     now: u64,
@@ -317,6 +374,7 @@ impl<C: Speaks> World<C> {
         self.view = view;
         self.stream
             .on_snapshot(self.revision, Arc::clone(&self.view));
+        check_goal(self.stream.exchange());
         self.pump();
     }
 
@@ -329,7 +387,11 @@ impl<C: Speaks> World<C> {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::Publish(seed) => self.publish(random_view(*seed, 0)),
+            Step::Publish(seed) => {
+                let view = random_view(*seed, 0);
+                self.publish(Arc::new(view.following(&self.view)));
+            }
+            Step::Skip(seed) => self.publish(Arc::new(random_view(*seed, 0))),
             Step::Read => self.read(false),
             Step::Refuse => self.read(true),
             Step::Reconnect => self.reconnect(),
@@ -365,11 +427,12 @@ fn converges<C: Speaks>(steps: &[Step], last: u32) {
     for step in steps {
         world.step(step);
     }
-    // Content that was refused is not sent again, so the end is new content for
+    // Having that was refused is not sent again, so the end is new content for
     // everything: first nothing at all, then the last view.
     world.publish(Arc::default());
     world.rest();
-    world.publish(random_view(last, 1));
+    let view = random_view(last, 1);
+    world.publish(Arc::new(view.following(&world.view)));
     world.rest();
     assert_eq!(world.content, wanted(&world.view));
     assert_eq!(world.stream.accepted_revision(), world.revision);
