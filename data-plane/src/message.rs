@@ -11,9 +11,11 @@ pub mod fields;
 pub mod name;
 pub mod request;
 pub mod response;
+pub mod span;
 
 pub use body::{Chunk, Piece};
-pub use fields::{Fields, Span};
+pub use fields::Fields;
 pub use name::Known;
 pub use request::{Method, RequestHead, Version};
 pub use response::ResponseHead;
+pub use span::Span;

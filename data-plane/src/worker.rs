@@ -31,6 +31,7 @@ use crate::health::Trigger;
 use crate::listen::socket::Bound;
 use crate::runtime::snapshot::Snapshot;
 use crate::telemetry::counters::Sharded;
+use crate::telemetry::record::Record;
 use crate::telemetry::sink::Sink;
 use crate::tick::Tick;
 use crate::upstream::pools::Pools;
@@ -38,11 +39,13 @@ use crate::upstream::pressure::Pressure;
 
 pub(crate) mod buffers;
 mod entropy;
+mod log;
 mod run;
 pub(crate) mod timers;
 
 use buffers::Buffers;
 use entropy::Entropy;
+use log::Log;
 pub(crate) use run::Command;
 use timers::Timers;
 
@@ -171,6 +174,7 @@ pub(crate) struct Worker {
     pub(crate) buffers: Buffers,
     /// Its timers.
     pub(crate) timers: Timers,
+    log: Log,
     snapshot: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     entropy: RefCell<Entropy>,
 }
@@ -182,6 +186,7 @@ impl Worker {
             pools: Pools::default(),
             buffers: Buffers::default(),
             timers: Timers::default(),
+            log: Log::default(),
             snapshot: RefCell::new(Cache::new(Arc::clone(&shared.config))),
             entropy: RefCell::new(entropy),
             shared,
@@ -224,9 +229,27 @@ impl Worker {
         (u128::from(self.entropy()) << 64) | u128::from(self.entropy())
     }
 
+    /// Tells the access log of a request.
+    pub(crate) fn log(&self, record: &Record) {
+        let age = self.now().since(record.started);
+        let age = jiff::SignedDuration::try_from(age).unwrap_or_default();
+        let begun = jiff::Timestamp::now().checked_sub(age).unwrap_or_default();
+        self.log.add(record, begun, (&self.shared.sink, self.index));
+    }
+
+    fn hand_over_log(&self) {
+        self.log.hand_over((&self.shared.sink, self.index));
+    }
+
     /// Its own counters.
     pub(crate) fn counts(&self) -> &WorkerCounts {
         self.shared.counts.of(self.index)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.hand_over_log();
     }
 }
 

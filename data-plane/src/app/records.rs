@@ -42,9 +42,8 @@ impl Telemetry {
         };
         let Outlets { log, spans } = outlets;
         let access_log = AccessLog {
-            records: log,
+            lines: log,
             targets: Arc::clone(&telemetry.targets),
-            clock: common.clock,
             lost: Arc::clone(&telemetry.log_lost),
             shutdown: common.ending.clone(),
         };

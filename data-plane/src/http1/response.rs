@@ -134,6 +134,15 @@ fn frame(
 fn content_length(fields: &mut Fields) -> Result<Option<u64>, Malformed> {
     const WRONG: Malformed = Malformed("a Content-Length that is no number");
 
+    let only = fields.only(Known::ContentLength);
+    if let Ok(said) = only {
+        let Some(said) = said else {
+            return Ok(None);
+        };
+        if let Some(length) = length::number(fields.at(said)) {
+            return Ok(Some(length));
+        }
+    }
     let mut found = None;
     let mut times = 0;
     for value in fields.all(Known::ContentLength) {

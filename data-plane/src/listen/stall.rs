@@ -7,11 +7,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Sleep;
-
 use crate::tick::Tick;
 use crate::upstream::exec::LocalExec;
 use crate::worker::Worker;
+use crate::worker::timers::Timer;
 
 /// Runs the streams of a connection, each until nothing has woken it for too
 /// long.
@@ -41,10 +40,10 @@ where
         match self.idle {
             None => self.tasks.execute(stream),
             Some(idle) => self.tasks.execute(Attended {
-                worker: Rc::clone(&self.worker),
                 idle,
                 woken: Tick::default(),
-                alarm: None,
+                alarm: Timer::new(Rc::clone(&self.worker)),
+                worker: Rc::clone(&self.worker),
                 stream: Box::pin(stream),
             }),
         }
@@ -56,7 +55,7 @@ struct Attended<F> {
     worker: Rc<Worker>,
     idle: Duration,
     woken: Tick,
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Timer,
     stream: Pin<Box<F>>,
 }
 
@@ -65,11 +64,8 @@ impl<F: Future<Output = ()>> Future for Attended<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let (clock, now) = (this.worker.shared.clock, this.worker.now());
-        let rang = match &mut this.alarm {
-            Some(alarm) => alarm.as_mut().poll(cx).is_ready(),
-            None => false,
-        };
+        let now = this.worker.now();
+        let rang = this.alarm.has_rung(cx);
         if rang && this.woken.plus(this.idle) <= now {
             return Poll::Ready(());
         }
@@ -80,16 +76,7 @@ impl<F: Future<Output = ()>> Future for Attended<F> {
         if this.stream.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let at = clock.instant(this.woken.plus(this.idle));
-        match &mut this.alarm {
-            None => this.alarm = Some(Box::pin(tokio::time::sleep_until(at))),
-            Some(alarm) if rang => alarm.as_mut().reset(at),
-            // Rings too early, and is then set anew.
-            Some(_) => return Poll::Pending,
-        }
-        if let Some(alarm) = &mut this.alarm
-            && alarm.as_mut().poll(cx).is_ready()
-        {
+        if this.alarm.poll(this.woken.plus(this.idle), cx).is_ready() {
             cx.waker().wake_by_ref();
         }
         Poll::Pending

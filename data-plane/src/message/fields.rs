@@ -10,6 +10,7 @@
 //! piece.
 
 use crate::message::name::{Known, Names};
+use crate::message::span::Span;
 
 /// Most bytes of one head with all that is added to it: places are 32 bits.
 const MOST_TEXT: usize = u32::MAX as usize;
@@ -18,47 +19,6 @@ const MOST_TEXT: usize = u32::MAX as usize;
 const SEPARATOR: &[u8] = b": ";
 
 const END_OF_LINE: &[u8] = b"\r\n";
-
-/// A place in a head's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Span {
-    at: u32,
-    length: u32,
-}
-
-impl Span {
-    /// From a byte to before another. `None` if they cannot be places.
-    pub fn new(from: usize, to: usize) -> Option<Self> {
-        let at = u32::try_from(from).ok()?;
-        let length = u32::try_from(to.checked_sub(from)?).ok()?;
-        Some(Self { at, length })
-    }
-
-    /// The same, of a text of which all bytes have places.
-    pub(crate) fn within(from: usize, to: usize) -> Self {
-        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        let at = place(from);
-        Self {
-            at,
-            length: place(to).saturating_sub(at),
-        }
-    }
-
-    /// First byte.
-    pub fn start(self) -> usize {
-        self.at as usize
-    }
-
-    /// The byte behind the last.
-    pub fn end(self) -> usize {
-        self.at as usize + self.length as usize
-    }
-
-    /// Whether it covers nothing.
-    pub fn is_empty(self) -> bool {
-        self.length == 0
-    }
-}
 
 /// There is more than one field of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -271,8 +231,15 @@ impl Fields {
     /// Puts one field in place of all of a known name. What cannot be a value is
     /// left out, and so is nothing put in its place.
     pub fn put(&mut self, name: Known, value: &[u8]) {
+        if is_value(value) {
+            self.put_plain(name, value);
+        }
+    }
+
+    /// The same for what is known to be a value, because it was made here.
+    pub(crate) fn put_plain(&mut self, name: Known, value: &[u8]) {
         let beginning = name.beginning().as_bytes();
-        if !is_value(value) || !self.has_room(beginning.len() + value.len()) {
+        if !self.has_room(beginning.len() + value.len()) {
             return;
         }
         self.remove_all(Names::of(&[name]));

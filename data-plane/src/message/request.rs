@@ -3,7 +3,8 @@
 use memchr::memchr;
 
 use crate::head::Head;
-use crate::message::fields::{Fields, Span};
+use crate::message::fields::Fields;
+use crate::message::span::Span;
 
 /// A version of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -266,7 +266,7 @@ fn name_request(live: &Live, head: &mut RequestHead, hops: u32) {
     let id = uuid::Builder::from_random_bytes(random).into_uuid();
     let mut buffer = Uuid::encode_buffer();
     let id = id.hyphenated().encode_lower(&mut buffer);
-    head.fields.put(Known::RequestId, id.as_bytes());
+    head.fields.put_plain(Known::RequestId, id.as_bytes());
 }
 
 /// The trace of the caller, or one that begins here by the listener's share.
@@ -289,5 +289,8 @@ fn trace(live: &Live, head: &RequestHead) -> TraceContext {
 }
 
 fn text(value: &[u8]) -> String {
-    String::from_utf8_lossy(value).into_owned()
+    match std::str::from_utf8(value) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(value).into_owned(),
+    }
 }

@@ -38,7 +38,7 @@ fn say_from(live: &Live, intake: &mut Intake) {
     let head = &mut intake.head;
     if hops == 0 {
         let client = conn.peer_name.as_bytes();
-        head.fields.put(Known::ForwardedFor, client);
+        head.fields.put_plain(Known::ForwardedFor, client);
         let host = head.authority_at();
         head.fields.put_again(Known::ForwardedHost, host);
     } else {
@@ -48,7 +48,7 @@ fn say_from(live: &Live, intake: &mut Intake) {
         head.fields.put(Known::ForwardedHost, host.as_bytes());
     }
     let scheme = intake.scheme.as_bytes();
-    head.fields.put(Known::ForwardedProto, scheme);
+    head.fields.put_plain(Known::ForwardedProto, scheme);
 }
 
 /// Applies the changes of a configuration.
@@ -72,7 +72,7 @@ pub(super) fn name_trace(fields: &mut Fields, trace: &TraceContext, span: u64) {
     if !trace.is_present() {
         return;
     }
-    fields.put(Known::Traceparent, trace.traceparent(span).as_bytes());
+    fields.put_plain(Known::Traceparent, trace.traceparent(span).as_bytes());
     match &trace.state {
         Some(state) => fields.put(Known::Tracestate, state.as_bytes()),
         None => fields.remove_all(Names::of(&[Known::Tracestate])),

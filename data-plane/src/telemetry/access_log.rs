@@ -1,5 +1,5 @@
-//! The access log: one JSON object a line, written by a thread of its own from
-//! the records that workers hand over.
+//! The access log: one JSON object a line. Workers write the lines, a thread of its
+//! own puts them where they belong.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -16,9 +16,8 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::clock::Clock;
 use crate::runtime::snapshot::Snapshot;
-use crate::telemetry::record::Record;
+use crate::telemetry::sink::Lines;
 
 mod json;
 mod line;
@@ -31,11 +30,6 @@ pub(crate) use line::{failure_label, reason_label};
 /// How long a line may wait in a buffer, and how often it is looked whether a
 /// file was moved away.
 const FLUSH_EVERY: Duration = Duration::from_millis(200);
-
-/// How long lines are gathered before they are written: a worker that has to wake
-/// the log's thread for each of them would pay more for that than for the rest.
-/// The queue holds what 400,000 requests a second make of lines meanwhile.
-const GATHER: Duration = Duration::from_millis(20);
 
 /// Most listeners whose target is remembered after they are gone, so that their
 /// last requests are still logged.
@@ -81,12 +75,10 @@ impl LogTargets {
 /// What the log's thread needs.
 #[derive(Debug)]
 pub struct AccessLog {
-    /// Where records come from.
-    pub records: Receiver<Arc<Record>>,
+    /// Where lines come from.
+    pub lines: Receiver<Lines>,
     /// Which listener logs where.
     pub targets: Arc<LogTargets>,
-    /// Turns ticks into the time of day.
-    pub clock: Clock,
     /// Lines that could not be written.
     pub lost: Arc<AtomicU64>,
     /// Ends the thread once the queue is empty.
@@ -104,41 +96,32 @@ impl AccessLog {
             .spawn(move || self.run())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "it is this thread that sleeps")]
     fn run(self) {
         let mut outputs = BTreeMap::new();
         loop {
-            match self.records.recv_timeout(FLUSH_EVERY) {
-                Ok(record) => {
-                    self.write(&record, &mut outputs);
-                    std::thread::sleep(GATHER);
-                }
+            match self.lines.recv_timeout(FLUSH_EVERY) {
+                Ok(lines) => self.write(&lines, &mut outputs),
                 Err(RecvTimeoutError::Timeout) if self.shutdown.is_cancelled() => break,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             // Lines of a burst share one flush.
-            while let Ok(record) = self.records.try_recv() {
-                self.write(&record, &mut outputs);
+            while let Ok(lines) = self.lines.try_recv() {
+                self.write(&lines, &mut outputs);
             }
             self.flush(&mut outputs);
         }
     }
 
-    fn write(&self, record: &Record, outputs: &mut BTreeMap<Arc<str>, Output>) {
-        let Some(target) = self.targets.of(&record.listener) else {
+    fn write(&self, lines: &Lines, outputs: &mut BTreeMap<Arc<str>, Output>) {
+        let Some(target) = self.targets.of(&lines.listener) else {
             return;
         };
-        let age = self.clock.now().since(record.started);
-        let begun = jiff::Timestamp::now()
-            .checked_sub(jiff::SignedDuration::try_from(age).unwrap_or_default())
-            .unwrap_or_default();
-        let line = render(record, begun);
         let output = outputs
             .entry(target)
             .or_insert_with_key(|path| Output::open(path));
-        if !output.line(&line) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        if !output.take(lines) {
+            self.lost.fetch_add(lines.count, Ordering::Relaxed);
         }
     }
 
@@ -184,16 +167,15 @@ impl Output {
         }
     }
 
-    /// Writes a line; says whether it was taken.
-    fn line(&mut self, line: &str) -> bool {
+    /// Writes lines; says whether they were taken.
+    fn take(&mut self, lines: &Lines) -> bool {
         let Some(writer) = &mut self.writer else {
             return false;
         };
-        self.unflushed += 1;
-        if writer.write_all(line.as_bytes()).is_ok() {
+        if writer.write_all(lines.text.as_bytes()).is_ok() {
+            self.unflushed += lines.count;
             return true;
         }
-        self.unflushed -= 1;
         self.writer = None;
         false
     }

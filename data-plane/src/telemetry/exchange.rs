@@ -225,7 +225,11 @@ impl Drop for Exchange {
         self.count(took);
         if let Some(noted) = self.noted.take() {
             let record = self.record(*noted, took);
-            self.worker.shared.sink.finish(self.worker.index, record);
+            let worker = &self.worker;
+            if worker.shared.sink.logs(&self.listener) {
+                worker.log(&record);
+            }
+            worker.shared.sink.trace(worker.index, record);
         }
     }
 }

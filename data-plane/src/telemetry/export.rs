@@ -37,7 +37,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Export {
     /// Where records come from.
-    pub records: Receiver<Arc<Record>>,
+    pub records: Receiver<Record>,
     /// Turns ticks into the time of day.
     pub clock: Clock,
     /// Requests whose spans were lost.

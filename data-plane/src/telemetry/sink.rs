@@ -1,4 +1,4 @@
-//! Where the records of requests go. A worker hands a record over and goes on:
+//! Where what is told of requests goes. A worker hands it over and goes on:
 //! nothing here ever waits, and what does not fit is dropped and counted.
 
 use std::sync::Arc;
@@ -9,26 +9,37 @@ use crate::runtime::snapshot::Front;
 use crate::telemetry::counters::Sharded;
 use crate::telemetry::record::Record;
 
-/// How many records may wait for the access log; beyond it they are dropped.
-pub const LOG_QUEUE: usize = 8_192;
+/// How many batches of lines may wait to be written; beyond it they are dropped.
+pub const LOG_QUEUE: usize = 512;
 
 /// How many records may wait to become spans; beyond it they are dropped.
 pub const SPAN_QUEUE: usize = 4_096;
 
-/// What one worker counts of its own records.
+/// Lines of the access log of one listener.
+#[derive(Debug)]
+pub struct Lines {
+    /// Name of the listener.
+    pub listener: Arc<str>,
+    /// The lines, each with its end.
+    pub text: String,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// What one worker counts of its own requests.
 #[derive(Debug, Default)]
 pub struct SinkCounts {
-    /// Records that missed the access log.
+    /// Lines that missed the access log.
     pub log_dropped: AtomicU64,
     /// Records that did not become spans.
     pub spans_dropped: AtomicU64,
 }
 
-/// Takes records from the workers.
+/// Takes lines and records from the workers.
 #[derive(Debug)]
 pub struct Sink {
-    log: Option<SyncSender<Arc<Record>>>,
-    spans: Option<SyncSender<Arc<Record>>>,
+    log: Option<SyncSender<Lines>>,
+    spans: Option<SyncSender<Record>>,
     /// What each worker counts for itself.
     pub counts: Sharded<SinkCounts>,
 }
@@ -36,10 +47,10 @@ pub struct Sink {
 /// The other ends of a [`Sink`].
 #[derive(Debug)]
 pub struct Outlets {
-    /// Records for the access log.
-    pub log: Receiver<Arc<Record>>,
+    /// Lines for the access log.
+    pub log: Receiver<Lines>,
     /// Records that become spans, if traces are exported.
-    pub spans: Option<Receiver<Arc<Record>>>,
+    pub spans: Option<Receiver<Record>>,
 }
 
 impl Sink {
@@ -69,26 +80,35 @@ impl Sink {
         }
     }
 
+    /// Whether requests of this listener are logged.
+    pub fn logs(&self, listener: &Front) -> bool {
+        self.log.is_some() && listener.spec.access_log.is_some()
+    }
+
     /// Whether the record of a request of this listener would go anywhere, so
     /// that it need not be made if not.
     pub fn wants(&self, listener: &Front, sampled: bool) -> bool {
-        let logged = self.log.is_some() && listener.spec.access_log.is_some();
-        logged || (sampled && self.spans.is_some())
+        self.logs(listener) || (sampled && self.spans.is_some())
     }
 
-    /// Takes a record of `worker`. Never waits.
-    pub fn finish(&self, worker: usize, record: Record) {
-        let record = Arc::new(record);
-        let counts = self.counts.of(worker);
-        if let Some(spans) = self.spans.as_ref().filter(|_| record.trace.sampled)
-            && spans.try_send(Arc::clone(&record)).is_err()
-        {
-            counts.spans_dropped.fetch_add(1, Ordering::Relaxed);
-        }
+    /// Takes lines of `worker`. Never waits.
+    pub fn log(&self, worker: usize, lines: Lines) {
+        let count = lines.count;
         if let Some(log) = &self.log
-            && log.try_send(record).is_err()
+            && log.try_send(lines).is_err()
         {
-            counts.log_dropped.fetch_add(1, Ordering::Relaxed);
+            let counts = self.counts.of(worker);
+            counts.log_dropped.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the record of a request of `worker`, if it is traced. Never waits.
+    pub fn trace(&self, worker: usize, record: Record) {
+        if let Some(spans) = self.spans.as_ref().filter(|_| record.trace.sampled)
+            && spans.try_send(record).is_err()
+        {
+            let counts = self.counts.of(worker);
+            counts.spans_dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -98,14 +118,23 @@ mod tests {
     use super::*;
     use crate::telemetry::access_log::sample;
 
+    fn lines(count: u64) -> Lines {
+        Lines {
+            listener: "edge".into(),
+            text: "{}\n".repeat(usize::try_from(count).unwrap()),
+            count,
+        }
+    }
+
     #[test]
     fn what_does_not_fit_is_dropped_and_counted() {
         let (sink, outlets) = Sink::new(2, 1, Some(1));
         for _ in 0..3 {
-            sink.finish(1, sample::record());
+            sink.log(1, lines(10));
+            sink.trace(1, sample::record());
         }
         let counts = sink.counts.of(1);
-        assert_eq!(counts.log_dropped.load(Ordering::Relaxed), 2);
+        assert_eq!(counts.log_dropped.load(Ordering::Relaxed), 20);
         assert_eq!(counts.spans_dropped.load(Ordering::Relaxed), 2);
         assert_eq!(outlets.log.try_iter().count(), 1);
         assert_eq!(outlets.spans.unwrap().try_iter().count(), 1);
@@ -116,8 +145,7 @@ mod tests {
         let (sink, outlets) = Sink::new(1, 4, Some(4));
         let mut record = sample::record();
         record.trace.sampled = false;
-        sink.finish(0, record);
-        assert_eq!(outlets.log.try_iter().count(), 1);
+        sink.trace(0, record);
         assert_eq!(outlets.spans.unwrap().try_iter().count(), 0);
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::drain::{DrainReport, DrainTimes};
 use crate::listen::accept::{Farewell, Listening};
-use crate::worker::Worker;
+use crate::worker::{Worker, log};
 
 /// How often idle connections to endpoints are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -54,6 +54,7 @@ pub(super) fn run(
 async fn serve(worker: Rc<Worker>, mut inbox: mpsc::Receiver<Command>) {
     let upkeep = tokio::task::spawn_local(keep_up(Rc::clone(&worker)));
     let relief = tokio::task::spawn_local(relieve(Rc::clone(&worker)));
+    let logging = tokio::task::spawn_local(log::hand_over_in_time(Rc::clone(&worker)));
     let times = worker.shared.settings.drain;
     let mut listening: HashMap<ListenerName, Listening> = HashMap::new();
     let mut leaving: Vec<Listening> = Vec::new();
@@ -93,6 +94,7 @@ async fn serve(worker: Rc<Worker>, mut inbox: mpsc::Receiver<Command>) {
     }
     upkeep.abort();
     relief.abort();
+    logging.abort();
 }
 
 /// Brings all listeners to their end.

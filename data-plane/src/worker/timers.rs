@@ -46,6 +46,13 @@ impl Timer {
         }
     }
 
+    /// Whether it has rung, be it too early. If not, it wakes the task when it
+    /// rings.
+    pub(crate) fn has_rung(&mut self, cx: &mut Context<'_>) -> bool {
+        let armed = self.armed.as_mut();
+        armed.is_some_and(|armed| armed.sleep.as_mut().poll(cx).is_ready())
+    }
+
     /// Ready when it is `at`, which may be another moment at each call.
     pub(crate) fn poll(&mut self, at: Tick, cx: &mut Context<'_>) -> Poll<()> {
         let worker = &*self.worker;

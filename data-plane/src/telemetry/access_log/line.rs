@@ -6,13 +6,10 @@ use crate::outcome::Outcome;
 use crate::telemetry::access_log::json::Object;
 use crate::telemetry::record::{Attempt, Reason, Record};
 
-/// Room for most lines, in bytes.
-const MOST_LINES: usize = 1_024;
-
-/// The line of a record that began at `begun`, with its end of line.
-pub fn render(record: &Record, begun: Timestamp) -> String {
-    let mut text = String::with_capacity(MOST_LINES);
-    let mut line = Object::begin(&mut text);
+/// Writes the line of a record that began at `begun`, with its end of line, behind
+/// what is there.
+pub fn render(record: &Record, begun: Timestamp, text: &mut String) {
+    let mut line = Object::begin(text);
     line.shown("time", format_args!("{begun:.6}"));
     line.text("request_id", &record.request_id);
     line.shown("id", record.record_id);
@@ -45,7 +42,6 @@ pub fn render(record: &Record, begun: Timestamp) -> String {
     }
     line.end();
     text.push('\n');
-    text
 }
 
 fn attempt(attempt: &Attempt, to: &mut Object<'_>) {
@@ -126,6 +122,12 @@ mod tests {
     use crate::outcome::TlsFailure;
     use crate::telemetry::access_log::sample::record;
 
+    fn rendered(record: &Record, begun: Timestamp) -> String {
+        let mut text = String::new();
+        render(record, begun, &mut text);
+        text
+    }
+
     #[test]
     fn a_line_says_it_all() {
         let begun = "2026-11-22T10:00:00.25Z".parse().unwrap();
@@ -143,7 +145,7 @@ mod tests {
             r#""grpc_status":14,"duration_ms":3.000}]}"#,
             "\n"
         );
-        assert_eq!(render(&record(), begun), expected);
+        assert_eq!(rendered(&record(), begun), expected);
     }
 
     #[test]
@@ -151,7 +153,7 @@ mod tests {
         let mut record = record();
         record.tls_version = Some("TLSv1.3");
         record.client_identity = Some("spiffe://shop/cart".into());
-        let line = render(&record, Timestamp::UNIX_EPOCH);
+        let line = rendered(&record, Timestamp::UNIX_EPOCH);
         let part = r#""tls_version":"TLSv1.3","client_identity":"spiffe://shop/cart""#;
         assert!(line.contains(part), "{line}");
     }
@@ -160,7 +162,7 @@ mod tests {
     fn a_failed_handshake_is_named() {
         let mut record = record();
         record.attempts[0].outcome = Some(Outcome::TlsFailure(TlsFailure::Expired));
-        let line = render(&record, Timestamp::UNIX_EPOCH);
+        let line = rendered(&record, Timestamp::UNIX_EPOCH);
         assert!(line.contains(r#""error":"tls_expired""#), "{line}");
     }
 
@@ -168,7 +170,7 @@ mod tests {
     fn a_retry_that_the_budget_forbade_is_said() {
         let mut record = record();
         record.retry_denied = true;
-        let line = render(&record, Timestamp::UNIX_EPOCH);
+        let line = rendered(&record, Timestamp::UNIX_EPOCH);
         assert!(line.ends_with("],\"retry_denied\":true}\n"), "{line}");
     }
 }
