@@ -284,7 +284,11 @@ impl Journey {
             Err(Failure::Unsendable) => {
                 Err(ProxyError::BadRequest("the request cannot be passed on"))
             }
-            Err(Failure::Ended { unsent: true, .. }) if reused => self.acquire(),
+            Err(Failure::Ended { unsent: true, .. }) if reused => {
+                // It would keep the place of the one that is to be had.
+                drop(self.attempt.as_mut().and_then(Attempt::take_connection));
+                self.acquire()
+            }
             Err(Failure::Ended { outcome, .. }) => Ok(Some(Err(outcome))),
         }
     }
