@@ -6,6 +6,7 @@
 mod assignment;
 mod cluster;
 mod listener;
+mod outlier;
 mod route;
 mod secret;
 mod tls;
@@ -16,6 +17,7 @@ pub use cluster::{
     Outlier, RetryBudget, UpstreamProtocol,
 };
 pub use listener::{AccessLog, HttpProtocol, Limits, Listener, RouteSource, Timeouts};
+pub use outlier::{FailurePercentage, LatencyOutlier, SuccessRate};
 pub use route::{
     Action, Backoff, Domain, Forward, HeaderEdits, HeaderMatch, HeaderTest, HeaderValue, PathMatch,
     PathRewrite, QueryMatch, QueryTest, RateLimit, RateLimitKey, Redirect, RedirectPath, Respond,

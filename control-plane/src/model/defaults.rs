@@ -54,20 +54,50 @@ pub(super) fn policy(explicit: &v1::Policy) -> v1::Policy {
                 min_per_second: Some(10),
             }),
         }),
-        outlier_detection: Some(v1::OutlierDetection {
-            consecutive_5xx: Some(5),
-            consecutive_gateway_failure: Some(5),
-            consecutive_local_origin_failure: Some(5),
-            interval: Some(seconds(1)),
-            base_ejection_time: Some(seconds(30)),
-            max_ejection_time: Some(seconds(300)),
-            max_ejection_percent: Some(50),
-        }),
+        outlier_detection: Some(outlier_detection(explicit.outlier_detection.as_ref())),
         connection: Some(v1::Connection {
             max: None,
             connect_timeout: Some(seconds(1)),
             idle_timeout: Some(seconds(60)),
             max_requests: Some(0),
+        }),
+    }
+}
+
+/// What compares endpoints needs more requests than come in a second.
+fn outlier_detection(explicit: Option<&v1::OutlierDetection>) -> v1::OutlierDetection {
+    let explicit = explicit.copied().unwrap_or_default();
+    let compares = explicit.success_rate.is_some()
+        || explicit.failure_percentage.is_some()
+        || explicit.latency.is_some();
+    v1::OutlierDetection {
+        consecutive_5xx: Some(5),
+        consecutive_gateway_failure: Some(5),
+        consecutive_local_origin_failure: Some(5),
+        interval: Some(seconds(if compares { 10 } else { 1 })),
+        base_ejection_time: Some(seconds(30)),
+        max_ejection_time: Some(seconds(300)),
+        max_ejection_percent: Some(50),
+        success_rate: explicit.success_rate.map(|_| v1::SuccessRateOutlier {
+            minimum_hosts: Some(5),
+            request_volume: Some(100),
+            stdev_factor: Some(1900),
+            enforcing: Some(100),
+        }),
+        failure_percentage: explicit
+            .failure_percentage
+            .map(|_| v1::FailurePercentageOutlier {
+                threshold: Some(85),
+                minimum_hosts: Some(5),
+                request_volume: Some(50),
+                enforcing: Some(100),
+            }),
+        latency: explicit.latency.map(|_| v1::LatencyOutlier {
+            minimum_hosts: Some(3),
+            request_volume: Some(50),
+            mad_factor: Some(5000),
+            minimum_difference: Some(millis(50)),
+            enforcing: Some(100),
         }),
     }
 }

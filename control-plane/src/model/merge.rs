@@ -198,6 +198,35 @@ fn outlier_detection(
         base_ejection_time: near.base_ejection_time.or(far.base_ejection_time),
         max_ejection_time: near.max_ejection_time.or(far.max_ejection_time),
         max_ejection_percent: near.max_ejection_percent.or(far.max_ejection_percent),
+        success_rate: part(
+            near.success_rate.as_ref(),
+            far.success_rate.as_ref(),
+            |near, far| v1::SuccessRateOutlier {
+                minimum_hosts: near.minimum_hosts.or(far.minimum_hosts),
+                request_volume: near.request_volume.or(far.request_volume),
+                stdev_factor: near.stdev_factor.or(far.stdev_factor),
+                enforcing: near.enforcing.or(far.enforcing),
+            },
+        ),
+        failure_percentage: part(
+            near.failure_percentage.as_ref(),
+            far.failure_percentage.as_ref(),
+            |near, far| v1::FailurePercentageOutlier {
+                threshold: near.threshold.or(far.threshold),
+                minimum_hosts: near.minimum_hosts.or(far.minimum_hosts),
+                request_volume: near.request_volume.or(far.request_volume),
+                enforcing: near.enforcing.or(far.enforcing),
+            },
+        ),
+        latency: part(near.latency.as_ref(), far.latency.as_ref(), |near, far| {
+            v1::LatencyOutlier {
+                minimum_hosts: near.minimum_hosts.or(far.minimum_hosts),
+                request_volume: near.request_volume.or(far.request_volume),
+                mad_factor: near.mad_factor.or(far.mad_factor),
+                minimum_difference: near.minimum_difference.or(far.minimum_difference),
+                enforcing: near.enforcing.or(far.enforcing),
+            }
+        }),
     }
 }
 

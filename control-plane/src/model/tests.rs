@@ -310,6 +310,22 @@ fn cluster_settings_out_of_their_range_are_refused() {
             "outlierDetection.maxEjectionPercent",
         ),
         (
+            json!({"outlierDetection": {"successRate": {"minimumHosts": 1}}}),
+            "outlierDetection.successRate.minimumHosts",
+        ),
+        (
+            json!({"outlierDetection": {"failurePercentage": {"threshold": 0}}}),
+            "outlierDetection.failurePercentage.threshold",
+        ),
+        (
+            json!({"outlierDetection": {"latency": {"minimumHosts": 2}}}),
+            "outlierDetection.latency.minimumHosts",
+        ),
+        (
+            json!({"outlierDetection": {"latency": {"enforcing": 101}}}),
+            "outlierDetection.latency.enforcing",
+        ),
+        (
             json!({"connection": {"connectTimeout": "0s"}}),
             "connection.connectTimeout",
         ),

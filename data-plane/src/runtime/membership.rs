@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use evenkeel_shared::ir;
 
 use crate::balance::{Balancer, HostIndex};
-use crate::health::outlier::{Cause, Ejections, Verdict};
+use crate::health::outlier::{Cause, Ejections, Verdict, Windows};
 use crate::health::panic;
 use crate::telemetry::counters::Sharded;
 use crate::tick::Tick;
 use crate::upstream::cluster::{Cluster, Exclusion, HostSet, Member};
 use crate::upstream::host::{Host, Shared};
+
+mod compared;
 
 /// Gives out ids of hosts, unique in the process.
 #[derive(Debug, Default)]
@@ -52,8 +54,12 @@ pub struct Membership {
     pub ejected_total: BTreeMap<Cause, u64>,
     /// Detectors that fired while too many hosts were out already.
     pub overflow_total: u64,
+    /// Hosts that stood out and were spared, because the detector is not always
+    /// obeyed; by detector.
+    pub spared_total: BTreeMap<Cause, u64>,
     entries: BTreeMap<SocketAddr, Entry>,
     ejections: Ejections,
+    windows: Windows,
 }
 
 impl Membership {
@@ -234,6 +240,11 @@ pub fn cause_label(cause: Cause) -> &'static str {
         Cause::Consecutive5xx => "consecutive_5xx",
         Cause::ConsecutiveGatewayFailure => "consecutive_gateway_failure",
         Cause::ConsecutiveLocalOriginFailure => "consecutive_local_origin_failure",
+        Cause::SuccessRate => "success_rate",
+        Cause::LocalOriginSuccessRate => "local_origin_success_rate",
+        Cause::FailurePercentage => "failure_percentage",
+        Cause::LocalOriginFailurePercentage => "local_origin_failure_percentage",
+        Cause::Latency => "latency",
     }
 }
 
@@ -288,6 +299,9 @@ mod tests {
             max_ejection_time: Duration::from_mins(5),
             max_ejection_percent: 50,
             always_eject_one: true,
+            success_rate: None,
+            failure_percentage: None,
+            latency: None,
         }
     }
 

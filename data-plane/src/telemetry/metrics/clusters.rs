@@ -155,6 +155,19 @@ pub(super) const METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "evenkeel_ejections_spared",
+        kind: Kind::Counter,
+        labels: &["cluster", "cause"],
+        help: "Times that a host stood out and stayed because its detector is not always enforced",
+        read: |moment, out| {
+            each_cluster(moment, |name, cluster| {
+                for (cause, count) in &cluster.membership.lock().spared_total {
+                    out.count(&[name, cause_label(*cause)], *count);
+                }
+            });
+        },
+    },
+    Metric {
         name: "evenkeel_host_requests",
         kind: Kind::Counter,
         labels: &["cluster", "host"],

@@ -167,7 +167,12 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
     let outlier = match outlier_detection {
         Some(from) => found
             .at("outlier_detection", |found| outlier::outlier(from, found))
-            .map(Some),
+            .map(|outlier| {
+                Some(ir::Outlier {
+                    latency: extras.latency_outlier,
+                    ..outlier
+                })
+            }),
         None => Some(None),
     };
     let legacy = protocol::Legacy {

@@ -168,6 +168,17 @@ fn an_ejection_is_not_shorter_than_the_first() {
         |c| c.outlier_detection.as_mut().unwrap().max_ejection_percent = number(101),
         "outlier_detection.max_ejection_percent: invalid value 101",
     );
+    cluster_refused(
+        |c| {
+            let outlier = c.outlier_detection.as_mut().unwrap();
+            outlier.failure_percentage_threshold = number(101);
+        },
+        "outlier_detection.failure_percentage_threshold: invalid value 101",
+    );
+    cluster_refused(
+        |c| c.outlier_detection.as_mut().unwrap().enforcing_success_rate = number(101),
+        "outlier_detection.enforcing_success_rate: invalid value 101",
+    );
 }
 
 #[test]

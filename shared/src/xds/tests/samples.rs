@@ -40,6 +40,9 @@ pub(super) fn cluster() -> Cluster {
             max_ejection_time: Duration::from_mins(5),
             max_ejection_percent: 50,
             always_eject_one: true,
+            success_rate: None,
+            failure_percentage: None,
+            latency: None,
         }),
         connection: Connection {
             max: Some(10),

@@ -494,9 +494,13 @@ fn outlier() -> impl Strategy<Value = Outlier> {
         duration(),
         ordered_durations(),
         0_u32..=100,
+        comparing(),
     )
         .prop_map(
-            |(thresholds, switches, interval, times, max_ejection_percent)| Outlier {
+            |(thresholds, switches, interval, times, max_ejection_percent, comparing)| Outlier {
+                success_rate: comparing.0,
+                failure_percentage: comparing.1,
+                latency: comparing.2,
                 consecutive_5xx: thresholds.0,
                 consecutive_gateway_failure: thresholds.1,
                 consecutive_local_origin_failure: thresholds.2,
@@ -508,6 +512,43 @@ fn outlier() -> impl Strategy<Value = Outlier> {
                 always_eject_one: switches.1,
             },
         )
+}
+
+type Comparing = (
+    Option<SuccessRate>,
+    Option<FailurePercentage>,
+    Option<LatencyOutlier>,
+);
+
+fn comparing() -> impl Strategy<Value = Comparing> {
+    let share = || 0_u32..=100;
+    let rate =
+        (any::<[u32; 3]>(), share(), share()).prop_map(|(numbers, all, local)| SuccessRate {
+            minimum_hosts: numbers[0],
+            request_volume: numbers[1],
+            stdev_factor: numbers[2],
+            enforcing: all,
+            enforcing_local_origin: local,
+        });
+    let failures = (share(), any::<[u32; 2]>(), share(), share()).prop_map(
+        |(threshold, numbers, enforcing, enforcing_local_origin)| FailurePercentage {
+            threshold,
+            minimum_hosts: numbers[0],
+            request_volume: numbers[1],
+            enforcing,
+            enforcing_local_origin,
+        },
+    );
+    let latency = (any::<[u32; 3]>(), duration(), share()).prop_map(
+        |(numbers, minimum_difference, enforcing)| LatencyOutlier {
+            minimum_hosts: numbers[0],
+            request_volume: numbers[1],
+            mad_factor: numbers[2],
+            minimum_difference,
+            enforcing,
+        },
+    );
+    (option::of(rate), option::of(failures), option::of(latency))
 }
 
 pub(super) fn assignment() -> impl Strategy<Value = Assignment> {
