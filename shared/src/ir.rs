@@ -5,6 +5,7 @@
 
 mod assignment;
 mod cluster;
+mod health_check;
 mod listener;
 mod outlier;
 mod route;
@@ -16,6 +17,7 @@ pub use cluster::{
     Breakers, Cluster, Connection, Discovery, DnsFamily, DnsTarget, LbPolicy, LoadBalancing,
     Outlier, RetryBudget, UpstreamProtocol,
 };
+pub use health_check::{HealthCheck, Probe};
 pub use listener::{AccessLog, HttpProtocol, Limits, Listener, RouteSource, Timeouts};
 pub use outlier::{FailurePercentage, LatencyOutlier, SuccessRate};
 pub use route::{

@@ -99,6 +99,7 @@ fn outlier_detection(explicit: Option<&v1::OutlierDetection>) -> v1::OutlierDete
             minimum_difference: Some(millis(50)),
             enforcing: Some(100),
         }),
+        return_when_healthy: Some(true),
     }
 }
 
@@ -147,8 +148,35 @@ pub(super) fn cluster(explicit: &v1::Cluster) -> v1::Cluster {
     v1::Cluster {
         protocol: v1::ClusterProtocol::Http1.into(),
         tls,
+        health_check: explicit.health_check.as_ref().map(health_check),
         proxy_protocol: v1::ProxyProtocolVersion::None.into(),
         ..v1::Cluster::default()
+    }
+}
+
+/// What holds where `explicit` says nothing. Before the first request, an
+/// endpoint is asked as often as later.
+pub(super) fn health_check(explicit: &v1::HealthCheck) -> v1::HealthCheck {
+    use v1::health_check::Probe;
+
+    let probe = explicit.probe.as_ref().map(|probe| match probe {
+        Probe::Http(_) => Probe::Http(v1::HttpProbe {
+            path: "/".to_owned(),
+            host: String::new(),
+            statuses: vec![200],
+        }),
+        Probe::Tcp(tcp) => Probe::Tcp(*tcp),
+        Probe::Grpc(_) => Probe::Grpc(v1::GrpcProbe::default()),
+    });
+    let interval = explicit.interval.or(Some(seconds(5)));
+    v1::HealthCheck {
+        probe,
+        interval,
+        timeout: Some(seconds(1)),
+        healthy_threshold: Some(2),
+        unhealthy_threshold: Some(3),
+        jitter_percent: Some(10),
+        no_traffic_interval: interval,
     }
 }
 

@@ -218,6 +218,7 @@ fn outlier_detection(
                 enforcing: near.enforcing.or(far.enforcing),
             },
         ),
+        return_when_healthy: near.return_when_healthy.or(far.return_when_healthy),
         latency: part(near.latency.as_ref(), far.latency.as_ref(), |near, far| {
             v1::LatencyOutlier {
                 minimum_hosts: near.minimum_hosts.or(far.minimum_hosts),
@@ -236,5 +237,29 @@ fn connection(near: &v1::Connection, far: &v1::Connection) -> v1::Connection {
         connect_timeout: near.connect_timeout.or(far.connect_timeout),
         idle_timeout: near.idle_timeout.or(far.idle_timeout),
         max_requests: near.max_requests.or(far.max_requests),
+    }
+}
+
+/// Two layers of health checks; what is asked is the near one's, and the far one
+/// completes it if it asks the same.
+pub(super) fn health_check(near: &v1::HealthCheck, far: &v1::HealthCheck) -> v1::HealthCheck {
+    use v1::health_check::Probe;
+
+    let probe = match (&near.probe, &far.probe) {
+        (Some(Probe::Http(near)), Some(Probe::Http(far))) => Some(Probe::Http(v1::HttpProbe {
+            path: first_text(&near.path, &far.path),
+            host: first_text(&near.host, &far.host),
+            statuses: first_list(&near.statuses, &far.statuses),
+        })),
+        (near, _) => near.clone(),
+    };
+    v1::HealthCheck {
+        probe,
+        interval: near.interval.or(far.interval),
+        timeout: near.timeout.or(far.timeout),
+        healthy_threshold: near.healthy_threshold.or(far.healthy_threshold),
+        unhealthy_threshold: near.unhealthy_threshold.or(far.unhealthy_threshold),
+        jitter_percent: near.jitter_percent.or(far.jitter_percent),
+        no_traffic_interval: near.no_traffic_interval.or(far.no_traffic_interval),
     }
 }

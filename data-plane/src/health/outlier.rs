@@ -156,6 +156,16 @@ impl Ejections {
         returned
     }
 
+    /// Ends the ejection of a host before its time. Whether it was out; its past
+    /// is kept.
+    pub fn end(&mut self, host: u64, now: Tick) -> bool {
+        let past = self.hosts.get_mut(&host);
+        past.is_some_and(|past| {
+            past.good_until = now;
+            past.ejection.take().is_some()
+        })
+    }
+
     /// The host has left the cluster, and its past with it.
     pub fn forget(&mut self, host: u64) {
         self.hosts.remove(&host);

@@ -1,6 +1,7 @@
 //! Takes hosts out and brings them back: the only one that does. Workers tell
 //! when a detector fires; what follows is decided by
-//! [`crate::health::outlier::Ejections`].
+//! [`crate::health::outlier::Ejections`]. Hosts of clusters with active checks
+//! are asked here; what follows is decided by [`crate::health::active::Checks`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,6 +23,10 @@ use crate::runtime::membership::cause_label;
 use crate::runtime::snapshot::Snapshot;
 use crate::tick::Tick;
 use crate::upstream::cluster::Cluster;
+
+mod checks;
+
+use checks::{Checked, Checks};
 
 /// How often it is looked for clusters whose sweep is due; the finest interval
 /// that is kept.
@@ -49,16 +54,21 @@ impl Task {
     #[tracing::instrument(name = "health", skip_all)]
     pub async fn run(mut self) {
         let mut sweeps = Sweeps::default();
+        let mut checks = Checks::default();
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            // Both futures may be dropped without loss.
+            // All futures may be dropped without loss.
             tokio::select! {
                 trigger = self.triggers.recv() => match trigger {
                     Some(trigger) => self.on_trigger(&trigger),
                     None => return,
                 },
-                _ = look.tick() => self.sweep(&mut sweeps),
+                checked = checks.next() => self.on_check(&checked),
+                _ = look.tick() => {
+                    self.sweep(&mut sweeps);
+                    checks.ask(&self.current.load(), self.clock.now());
+                }
                 () = self.shutdown.cancelled() => return,
             }
         }
@@ -84,6 +94,14 @@ impl Task {
             self.refresh(&trigger.cluster);
         }
         tell(name, host, trigger.cause, verdict, now);
+    }
+
+    /// A host has answered, or has not.
+    fn on_check(&mut self, checked: &Checked) {
+        let entropy = self.entropy.next_u64();
+        if checked.tell(self.clock.now(), entropy) {
+            self.refresh(&checked.cluster);
+        }
     }
 
     /// Brings back the hosts whose time is over, and takes out those that stand

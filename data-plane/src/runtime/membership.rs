@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use evenkeel_shared::ir;
 
 use crate::balance::{Balancer, HostIndex};
+use crate::health::active::{Checks, Standing};
 use crate::health::outlier::{Cause, Ejections, Verdict, Windows};
 use crate::health::panic;
 use crate::telemetry::counters::Sharded;
@@ -16,6 +17,7 @@ use crate::tick::Tick;
 use crate::upstream::cluster::{Cluster, Exclusion, HostSet, Member};
 use crate::upstream::host::{Host, Shared};
 
+mod checked;
 mod compared;
 
 /// Gives out ids of hosts, unique in the process.
@@ -60,6 +62,10 @@ pub struct Membership {
     entries: BTreeMap<SocketAddr, Entry>,
     ejections: Ejections,
     windows: Windows,
+    /// Checks that came out well, and those that did not.
+    pub checks_total: [u64; 2],
+    /// `None` without active checks.
+    checks: Option<Checks>,
 }
 
 impl Membership {
@@ -81,6 +87,9 @@ impl Membership {
         for entry in old.into_values() {
             entry.host.shared.retired.store(true, Ordering::Release);
             self.ejections.forget(entry.host.id);
+        }
+        if let Some(checks) = &mut self.checks {
+            checks.settle(self.entries.values().map(|entry| entry.host.id));
         }
         self.generation += 1;
     }
@@ -155,8 +164,16 @@ impl Membership {
     /// healthy, health is ignored; only hosts that are going away stay out.
     pub fn host_set(&self, settings: &ir::LoadBalancing, seed: u64) -> HostSet {
         let members = self.members();
-        let staying =
-            |member: &&(HostIndex, &Member)| member.1.excluded != Some(Exclusion::Draining);
+        // New hosts wait for their first check, unless there is nobody else.
+        let all_new = members
+            .iter()
+            .filter(|member| member.excluded != Some(Exclusion::Draining))
+            .all(|member| member.excluded == Some(Exclusion::Unchecked));
+        let staying = |member: &&(HostIndex, &Member)| match member.1.excluded {
+            Some(Exclusion::Draining) => false,
+            Some(Exclusion::Unchecked) => all_new,
+            _ => true,
+        };
         let indexed: Vec<(HostIndex, &Member)> = (0_u32..)
             .zip(&members)
             .map(|(index, member)| (HostIndex(index), member))
@@ -190,15 +207,26 @@ impl Membership {
         match entry.health {
             ir::Health::Draining => Some(Exclusion::Draining),
             ir::Health::Unhealthy => Some(Exclusion::Unhealthy),
-            ir::Health::Healthy => {
-                self.ejections
-                    .get(entry.host.id)
-                    .map(|ejection| Exclusion::Ejected {
-                        cause: ejection.cause,
-                        until: ejection.until,
-                    })
-            }
+            ir::Health::Healthy => self
+                .failed_check(entry.host.id)
+                .or_else(|| self.ejected_until(entry.host.id)),
         }
+    }
+
+    fn failed_check(&self, host: u64) -> Option<Exclusion> {
+        match self.checks.as_ref()?.standing(host) {
+            Standing::Well => None,
+            Standing::Unknown => Some(Exclusion::Unchecked),
+            Standing::Failing(failure) => Some(Exclusion::FailsChecks(failure)),
+        }
+    }
+
+    fn ejected_until(&self, host: u64) -> Option<Exclusion> {
+        let ejection = self.ejections.get(host)?;
+        Some(Exclusion::Ejected {
+            cause: ejection.cause,
+            until: ejection.until,
+        })
     }
 
     fn address_of(&self, host: u64) -> Option<SocketAddr> {
@@ -302,6 +330,7 @@ mod tests {
             success_rate: None,
             failure_percentage: None,
             latency: None,
+            return_when_healthy: true,
         }
     }
 

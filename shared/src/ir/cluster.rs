@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ir::{
-    Assignment, FailurePercentage, LatencyOutlier, ProxyProtocol, SuccessRate, UpstreamTls,
+    Assignment, FailurePercentage, HealthCheck, LatencyOutlier, ProxyProtocol, SuccessRate,
+    UpstreamTls,
 };
 use crate::names::{AssignmentName, ClusterName};
 use crate::units::{Percent, duration_text, optional_duration_text};
@@ -25,6 +26,9 @@ pub struct Cluster {
     pub breakers: Breakers,
     /// When an endpoint is taken out; `None` is never.
     pub outlier: Option<Outlier>,
+    /// How endpoints are asked whether they are well; `None` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
     /// Connections to endpoints.
     pub connection: Connection,
     /// TLS with endpoints; `None` is in the clear.
@@ -172,6 +176,8 @@ pub struct Outlier {
     /// Compares how long they take; `None` is never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<LatencyOutlier>,
+    /// Whether a health check that succeeds brings an endpoint back.
+    pub return_when_healthy: bool,
 }
 
 impl Outlier {

@@ -25,6 +25,7 @@ pub(super) fn detection(
         success_rate,
         failure_percentage,
         latency,
+        return_when_healthy,
     } = outlier;
     let percent = max_ejection_percent.unwrap_or_default();
     let read = ir::Outlier {
@@ -46,6 +47,7 @@ pub(super) fn detection(
         latency: latency
             .as_ref()
             .map(|latency| within(faults, "latency", |faults| timed(latency, faults))),
+        return_when_healthy: return_when_healthy.unwrap_or(true),
     };
     let counts = read.consecutive_5xx > 0
         || read.consecutive_gateway_failure > 0

@@ -19,6 +19,7 @@ fn settings() -> ir::Outlier {
         success_rate: None,
         failure_percentage: None,
         latency: None,
+        return_when_healthy: true,
     }
 }
 

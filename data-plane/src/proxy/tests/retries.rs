@@ -216,6 +216,7 @@ async fn health_hears_of_every_attempt() {
         success_rate: None,
         failure_percentage: None,
         latency: None,
+        return_when_healthy: true,
     });
     let mut proxy = plan.start();
     let answer = proxy.ask(GET).await;

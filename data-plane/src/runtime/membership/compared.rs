@@ -81,6 +81,7 @@ mod tests {
                 minimum_difference: Duration::from_millis(50),
                 enforcing: 100,
             }),
+            return_when_healthy: true,
         }
     }
 

@@ -1,6 +1,7 @@
 //! `Cluster`.
 
 mod dns;
+mod health_check;
 mod outlier;
 
 use std::collections::HashMap;
@@ -60,6 +61,11 @@ pub(in crate::xds) fn cluster(from: &ir::Cluster) -> cluster::Cluster {
             ..cluster::cluster::CommonLbConfig::default()
         }),
         circuit_breakers: Some(breakers(&from.breakers, from.connection.max)),
+        health_checks: from
+            .health_check
+            .iter()
+            .map(health_check::health_check)
+            .collect(),
         outlier_detection: from.outlier.as_ref().map(outlier::outlier),
         typed_extension_protocol_options: protocol(from.protocol, &from.connection),
         transport_socket: transport::cluster(from),

@@ -43,7 +43,9 @@ pub(super) fn cluster() -> Cluster {
             success_rate: None,
             failure_percentage: None,
             latency: None,
+            return_when_healthy: true,
         }),
+        health_check: None,
         connection: Connection {
             max: Some(10),
             connect_timeout: Duration::from_secs(1),

@@ -425,12 +425,13 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
         protocol,
         load_balancing,
         breakers(),
-        option::of(outlier()),
+        // On the heap: the strategy of all resources lives on a small stack.
+        (option::of(outlier()), option::of(health_check())).boxed(),
         connection,
         (option::of(upstream_tls()), option::of(proxy_protocol())),
     )
         .prop_map(
-            |(name, discovery, protocol, load_balancing, breakers, outlier, connection, socket)| {
+            |(name, discovery, protocol, load_balancing, breakers, health, connection, socket)| {
                 Cluster {
                     tls: socket.0,
                     proxy_protocol: socket.1,
@@ -439,7 +440,8 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
                     protocol,
                     load_balancing,
                     breakers,
-                    outlier,
+                    outlier: health.0,
+                    health_check: health.1,
                     connection,
                 }
             },
@@ -490,7 +492,7 @@ fn outlier() -> impl Strategy<Value = Outlier> {
     let threshold = || prop_oneof![Just(0_u32), 1_u32..];
     (
         (threshold(), threshold(), threshold()),
-        any::<(bool, bool)>(),
+        any::<(bool, bool, bool)>(),
         duration(),
         ordered_durations(),
         0_u32..=100,
@@ -501,6 +503,7 @@ fn outlier() -> impl Strategy<Value = Outlier> {
                 success_rate: comparing.0,
                 failure_percentage: comparing.1,
                 latency: comparing.2,
+                return_when_healthy: switches.2,
                 consecutive_5xx: thresholds.0,
                 consecutive_gateway_failure: thresholds.1,
                 consecutive_local_origin_failure: thresholds.2,
@@ -510,6 +513,53 @@ fn outlier() -> impl Strategy<Value = Outlier> {
                 max_ejection_time: times.1,
                 max_ejection_percent,
                 always_eject_one: switches.1,
+            },
+        )
+}
+
+fn health_check() -> impl Strategy<Value = HealthCheck> {
+    let protocol = prop_oneof![Just(UpstreamProtocol::Http1), Just(UpstreamProtocol::Http2)];
+    let statuses = (100_u16..600, 100_u16..600).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    let host = || option::of("[a-z.]{1,9}");
+    let http = (protocol, host(), "/[a-z/?=]{0,9}", vec(statuses, 1..3)).prop_map(
+        |(protocol, host, path, expected)| Probe::Http {
+            protocol,
+            host,
+            path,
+            expected,
+        },
+    );
+    let grpc = ("[a-zA-Z.]{0,9}", host())
+        .prop_map(|(service, authority)| Probe::Grpc { service, authority });
+    let probe = prop_oneof![http, Just(Probe::Tcp), grpc];
+    (
+        probe,
+        duration(),
+        duration(),
+        any::<u32>(),
+        duration(),
+        1_u32..,
+        1_u32..,
+    )
+        .prop_map(
+            |(
+                probe,
+                interval,
+                no_traffic_interval,
+                jitter_percent,
+                timeout,
+                healthy,
+                unhealthy,
+            )| {
+                HealthCheck {
+                    probe,
+                    interval,
+                    no_traffic_interval,
+                    jitter_percent,
+                    timeout,
+                    healthy_threshold: healthy,
+                    unhealthy_threshold: unhealthy,
+                }
             },
         )
 }

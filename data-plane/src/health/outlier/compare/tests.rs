@@ -18,6 +18,7 @@ fn off() -> ir::Outlier {
         success_rate: None,
         failure_percentage: None,
         latency: None,
+        return_when_healthy: true,
     }
 }
 

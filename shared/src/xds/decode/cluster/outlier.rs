@@ -57,10 +57,6 @@ pub(super) fn outlier(from: cluster::OutlierDetection, found: &mut Findings) -> 
             "max_ejection_time_jitter",
             max_ejection_time_jitter.is_some_and(|jitter| set(&jitter)),
         ),
-        (
-            "successful_active_health_check_uneject_host",
-            is_false(successful_active_health_check_uneject_host.as_ref()),
-        ),
         ("monitors", set(&monitors)),
         (
             "detect_degraded_hosts",
@@ -145,6 +141,7 @@ pub(super) fn outlier(from: cluster::OutlierDetection, found: &mut Findings) -> 
             None => None,
         },
         latency: None,
+        return_when_healthy: !is_false(successful_active_health_check_uneject_host.as_ref()),
     })
 }
 

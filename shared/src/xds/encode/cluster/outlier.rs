@@ -1,6 +1,6 @@
 //! When an endpoint is taken out.
 
-use super::super::values::{boolean, duration, duration_or_zero, number, yes};
+use super::super::values::{boolean, duration, duration_or_zero, number};
 use crate::ir;
 use crate::xds::wire::cluster;
 
@@ -38,7 +38,7 @@ pub(super) fn outlier(from: &ir::Outlier) -> cluster::OutlierDetection {
         enforcing_failure_percentage_local_origin: number(
             share.map_or(0, |share| share.enforcing_local_origin),
         ),
-        successful_active_health_check_uneject_host: yes(),
+        successful_active_health_check_uneject_host: boolean(from.return_when_healthy),
         ..cluster::OutlierDetection::default()
     }
 }
