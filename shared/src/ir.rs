@@ -5,7 +5,9 @@
 
 mod assignment;
 mod cluster;
+mod health_check;
 mod listener;
+mod outlier;
 mod route;
 mod secret;
 mod tls;
@@ -15,7 +17,9 @@ pub use cluster::{
     Breakers, Cluster, Connection, Discovery, DnsFamily, DnsTarget, LbPolicy, LoadBalancing,
     Outlier, RetryBudget, UpstreamProtocol,
 };
+pub use health_check::{HealthCheck, Probe};
 pub use listener::{AccessLog, HttpProtocol, Limits, Listener, RouteSource, Timeouts};
+pub use outlier::{FailurePercentage, LatencyOutlier, SuccessRate};
 pub use route::{
     Action, Backoff, Domain, Forward, HeaderEdits, HeaderMatch, HeaderTest, HeaderValue, PathMatch,
     PathRewrite, QueryMatch, QueryTest, RateLimit, RateLimitKey, Redirect, RedirectPath, Respond,

@@ -54,21 +54,52 @@ pub(super) fn policy(explicit: &v1::Policy) -> v1::Policy {
                 min_per_second: Some(10),
             }),
         }),
-        outlier_detection: Some(v1::OutlierDetection {
-            consecutive_5xx: Some(5),
-            consecutive_gateway_failure: Some(5),
-            consecutive_local_origin_failure: Some(5),
-            interval: Some(seconds(1)),
-            base_ejection_time: Some(seconds(30)),
-            max_ejection_time: Some(seconds(300)),
-            max_ejection_percent: Some(50),
-        }),
+        outlier_detection: Some(outlier_detection(explicit.outlier_detection.as_ref())),
         connection: Some(v1::Connection {
             max: None,
             connect_timeout: Some(seconds(1)),
             idle_timeout: Some(seconds(60)),
             max_requests: Some(0),
         }),
+    }
+}
+
+/// What compares endpoints needs more requests than come in a second.
+fn outlier_detection(explicit: Option<&v1::OutlierDetection>) -> v1::OutlierDetection {
+    let explicit = explicit.copied().unwrap_or_default();
+    let compares = explicit.success_rate.is_some()
+        || explicit.failure_percentage.is_some()
+        || explicit.latency.is_some();
+    v1::OutlierDetection {
+        consecutive_5xx: Some(5),
+        consecutive_gateway_failure: Some(5),
+        consecutive_local_origin_failure: Some(5),
+        interval: Some(seconds(if compares { 10 } else { 1 })),
+        base_ejection_time: Some(seconds(30)),
+        max_ejection_time: Some(seconds(300)),
+        max_ejection_percent: Some(50),
+        success_rate: explicit.success_rate.map(|_| v1::SuccessRateOutlier {
+            minimum_hosts: Some(5),
+            request_volume: Some(100),
+            stdev_factor: Some(1900),
+            enforcing: Some(100),
+        }),
+        failure_percentage: explicit
+            .failure_percentage
+            .map(|_| v1::FailurePercentageOutlier {
+                threshold: Some(85),
+                minimum_hosts: Some(5),
+                request_volume: Some(50),
+                enforcing: Some(100),
+            }),
+        latency: explicit.latency.map(|_| v1::LatencyOutlier {
+            minimum_hosts: Some(3),
+            request_volume: Some(50),
+            mad_factor: Some(5000),
+            minimum_difference: Some(millis(50)),
+            enforcing: Some(100),
+        }),
+        return_when_healthy: Some(true),
     }
 }
 
@@ -117,8 +148,35 @@ pub(super) fn cluster(explicit: &v1::Cluster) -> v1::Cluster {
     v1::Cluster {
         protocol: v1::ClusterProtocol::Http1.into(),
         tls,
+        health_check: explicit.health_check.as_ref().map(health_check),
         proxy_protocol: v1::ProxyProtocolVersion::None.into(),
         ..v1::Cluster::default()
+    }
+}
+
+/// What holds where `explicit` says nothing. Before the first request, an
+/// endpoint is asked as often as later.
+pub(super) fn health_check(explicit: &v1::HealthCheck) -> v1::HealthCheck {
+    use v1::health_check::Probe;
+
+    let probe = explicit.probe.as_ref().map(|probe| match probe {
+        Probe::Http(_) => Probe::Http(v1::HttpProbe {
+            path: "/".to_owned(),
+            host: String::new(),
+            statuses: vec![200],
+        }),
+        Probe::Tcp(tcp) => Probe::Tcp(*tcp),
+        Probe::Grpc(_) => Probe::Grpc(v1::GrpcProbe::default()),
+    });
+    let interval = explicit.interval.or(Some(seconds(5)));
+    v1::HealthCheck {
+        probe,
+        interval,
+        timeout: Some(seconds(1)),
+        healthy_threshold: Some(2),
+        unhealthy_threshold: Some(3),
+        jitter_percent: Some(10),
+        no_traffic_interval: interval,
     }
 }
 

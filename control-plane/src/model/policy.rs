@@ -2,6 +2,7 @@
 //! once all layers are merged.
 
 mod consistency;
+mod outlier;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -123,11 +124,8 @@ pub(super) fn rule_settings(layers: &v1::Policy, faults: &mut Faults) -> RuleSet
 pub(super) fn cluster_settings(layers: &v1::Policy, faults: &mut Faults) -> ClusterSettings {
     let outlier = layers.outlier_detection.unwrap_or_default();
     let outlier = within(faults, "outlierDetection", |faults| {
-        outlier_detection(&outlier, faults)
+        outlier::detection(&outlier, faults)
     });
-    let detects = outlier.consecutive_5xx > 0
-        || outlier.consecutive_gateway_failure > 0
-        || outlier.consecutive_local_origin_failure > 0;
     let breakers = layers.circuit_breakers.unwrap_or_default();
     let balancer = layers.load_balancer.unwrap_or_default();
     let connections = layers.connection.unwrap_or_default();
@@ -138,7 +136,7 @@ pub(super) fn cluster_settings(layers: &v1::Policy, faults: &mut Faults) -> Clus
         breakers: within(faults, "circuitBreakers", |faults| {
             circuit_breakers(&breakers, faults)
         }),
-        outlier: detects.then_some(outlier),
+        outlier,
         connection: within(faults, "connection", |faults| {
             connection(&connections, faults)
         }),
@@ -285,30 +283,6 @@ fn circuit_breakers(breakers: &v1::CircuitBreakers, faults: &mut Faults) -> ir::
             min_concurrency: budget.min_concurrency.unwrap_or_default(),
             min_per_second: budget.min_per_second,
         },
-    }
-}
-
-fn outlier_detection(outlier: &v1::OutlierDetection, faults: &mut Faults) -> ir::Outlier {
-    let v1::OutlierDetection {
-        consecutive_5xx,
-        consecutive_gateway_failure,
-        consecutive_local_origin_failure,
-        interval,
-        base_ejection_time,
-        max_ejection_time,
-        max_ejection_percent,
-    } = outlier;
-    let percent = max_ejection_percent.unwrap_or_default();
-    ir::Outlier {
-        consecutive_5xx: consecutive_5xx.unwrap_or_default(),
-        consecutive_gateway_failure: consecutive_gateway_failure.unwrap_or_default(),
-        consecutive_local_origin_failure: consecutive_local_origin_failure.unwrap_or_default(),
-        split_local_origin: true,
-        interval: fields::positive(*interval, "interval", faults),
-        base_ejection_time: fields::positive(*base_ejection_time, "baseEjectionTime", faults),
-        max_ejection_time: fields::positive(*max_ejection_time, "maxEjectionTime", faults),
-        max_ejection_percent: fields::range(percent, 0..=100, "maxEjectionPercent", faults),
-        always_eject_one: true,
     }
 }
 

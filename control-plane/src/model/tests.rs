@@ -283,6 +283,49 @@ fn rule_settings_out_of_their_range_are_refused() {
 }
 
 #[test]
+fn health_settings_out_of_their_range_are_refused() {
+    let cases = [
+        (
+            json!({"outlierDetection": {"successRate": {"minimumHosts": 1}}}),
+            "outlierDetection.successRate.minimumHosts",
+        ),
+        (
+            json!({"outlierDetection": {"failurePercentage": {"threshold": 0}}}),
+            "outlierDetection.failurePercentage.threshold",
+        ),
+        (
+            json!({"outlierDetection": {"latency": {"minimumHosts": 2}}}),
+            "outlierDetection.latency.minimumHosts",
+        ),
+        (
+            json!({"outlierDetection": {"latency": {"enforcing": 101}}}),
+            "outlierDetection.latency.enforcing",
+        ),
+        (json!({"healthCheck": {}}), "healthCheck.probe"),
+        (json!({"healthCheck": {"grpc": {}}}), "healthCheck.grpc"),
+        (
+            json!({"healthCheck": {"http": {"path": "well"}}}),
+            "healthCheck.http.path",
+        ),
+        (
+            json!({"healthCheck": {"http": {"statuses": [200, 99]}}}),
+            "healthCheck.http.statuses[1]",
+        ),
+        (
+            json!({"healthCheck": {"tcp": {}, "healthyThreshold": 0}}),
+            "healthCheck.healthyThreshold",
+        ),
+        (
+            json!({"healthCheck": {"tcp": {}, "interval": "0s"}}),
+            "healthCheck.interval",
+        ),
+    ];
+    for (extra, path) in cases {
+        refuses_cluster(&extra, path);
+    }
+}
+
+#[test]
 fn cluster_settings_out_of_their_range_are_refused() {
     let cases = [
         (

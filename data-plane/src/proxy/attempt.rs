@@ -123,9 +123,19 @@ impl Attempt {
 
 /// Tells health what became of an attempt: the host's counters, and the control
 /// thread if a detector fires.
-pub(super) fn observe(worker: &Worker, cluster: &Arc<Cluster>, host: &Host, outcome: Outcome) {
+pub(super) fn observe(
+    worker: &Worker,
+    cluster: &Arc<Cluster>,
+    attempt: &Attempt,
+    outcome: Outcome,
+) {
+    let host = &attempt.host;
+    let counts = host.counts.of(worker.index);
     if outcome.is_failure() {
-        add_one(&host.counts.of(worker.index).failures);
+        add_one(&counts.failures);
+    }
+    if let Some(tally) = counts.tally.get() {
+        tally.observe(outcome, worker.now().since(attempt.started));
     }
     let Some(outlier) = &cluster.spec.outlier else {
         return;

@@ -160,7 +160,7 @@ impl Streaming {
             // A host that breaks an answer has failed, whatever its head said.
             let outcome = Outcome::Reset { unsent: false };
             let worker = &live.conn.worker;
-            observe(worker, &journey.cluster, &attempt.host, outcome);
+            observe(worker, &journey.cluster, attempt, outcome);
         }
     }
 

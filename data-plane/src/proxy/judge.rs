@@ -28,12 +28,7 @@ impl Journey {
         }
         let outcome = tried.as_ref().map_or_else(|outcome| *outcome, outcome_of);
         if let Some(attempt) = &self.attempt {
-            observe(
-                &self.live.conn.worker,
-                &self.cluster,
-                &attempt.host,
-                outcome,
-            );
+            observe(&self.live.conn.worker, &self.cluster, attempt, outcome);
             attempt.note(&mut self.live, Some(outcome));
         }
         self.retry = None;
@@ -94,7 +89,7 @@ impl Journey {
         let ran_out = !matches!(expired, Expired::Body(_));
         if let Some(attempt) = self.attempt.as_ref().filter(|_| body_ended && ran_out) {
             let worker = &self.live.conn.worker;
-            observe(worker, &self.cluster, &attempt.host, Outcome::PerTryTimeout);
+            observe(worker, &self.cluster, attempt, Outcome::PerTryTimeout);
         }
         match expired {
             Expired::Request | Expired::Attempt => ProxyError::RequestTimeout,

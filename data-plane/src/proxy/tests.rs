@@ -9,6 +9,7 @@ mod drain;
 mod endpoint_protocols;
 mod endpoints;
 mod handshakes;
+mod health;
 mod http1_clients;
 mod messages;
 mod origins;

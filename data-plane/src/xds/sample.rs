@@ -35,6 +35,7 @@ pub(crate) fn cluster(name: &str) -> Cluster {
             },
         },
         outlier: None,
+        health_check: None,
         connection: Connection {
             max: None,
             connect_timeout: Duration::from_secs(1),

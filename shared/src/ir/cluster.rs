@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ir::{Assignment, ProxyProtocol, UpstreamTls};
+use crate::ir::{
+    Assignment, FailurePercentage, HealthCheck, LatencyOutlier, ProxyProtocol, SuccessRate,
+    UpstreamTls,
+};
 use crate::names::{AssignmentName, ClusterName};
 use crate::units::{Percent, duration_text, optional_duration_text};
 
@@ -23,6 +26,9 @@ pub struct Cluster {
     pub breakers: Breakers,
     /// When an endpoint is taken out; `None` is never.
     pub outlier: Option<Outlier>,
+    /// How endpoints are asked whether they are well; `None` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
     /// Connections to endpoints.
     pub connection: Connection,
     /// TLS with endpoints; `None` is in the clear.
@@ -161,6 +167,24 @@ pub struct Outlier {
     pub max_ejection_percent: u32,
     /// Whether one may be out whatever the share says.
     pub always_eject_one: bool,
+    /// Compares how often endpoints succeed; `None` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_rate: Option<SuccessRate>,
+    /// Judges by how often they fail; `None` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_percentage: Option<FailurePercentage>,
+    /// Compares how long they take; `None` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencyOutlier>,
+    /// Whether a health check that succeeds brings an endpoint back.
+    pub return_when_healthy: bool,
+}
+
+impl Outlier {
+    /// Whether a detector needs what all endpoints did in an interval.
+    pub fn compares(&self) -> bool {
+        self.success_rate.is_some() || self.failure_percentage.is_some() || self.latency.is_some()
+    }
 }
 
 /// Connections to endpoints.

@@ -66,6 +66,9 @@ pub(super) struct ClusterExtras {
     /// [`ir::RetryBudget::min_per_second`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) min_retries_per_second: Option<u32>,
+    /// [`ir::Outlier::latency`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) latency_outlier: Option<ir::LatencyOutlier>,
 }
 
 /// Writes them; nothing when there is nothing to say.

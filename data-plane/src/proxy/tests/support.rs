@@ -335,6 +335,7 @@ pub(super) fn cluster(endpoints: &[SocketAddr]) -> ir::Cluster {
             },
         },
         outlier: None,
+        health_check: None,
         connection: ir::Connection {
             max: None,
             connect_timeout: Duration::from_secs(1),

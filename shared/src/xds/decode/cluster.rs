@@ -3,6 +3,7 @@
 mod balancing;
 mod breakers;
 mod dns;
+mod health_check;
 mod outlier;
 mod protocol;
 
@@ -82,7 +83,6 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
     found.unsupported_if([
         ("transport_socket_matches", set(&transport_socket_matches)),
         ("transport_socket_matcher", set(&transport_socket_matcher)),
-        ("health_checks", set(&health_checks)),
         ("upstream_bind_config", set(&upstream_bind_config)),
         ("lb_subset_config", set(&lb_subset_config)),
         ("protocol_selection", set(&protocol_selection)),
@@ -167,9 +167,15 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
     let outlier = match outlier_detection {
         Some(from) => found
             .at("outlier_detection", |found| outlier::outlier(from, found))
-            .map(Some),
+            .map(|outlier| {
+                Some(ir::Outlier {
+                    latency: extras.latency_outlier,
+                    ..outlier
+                })
+            }),
         None => Some(None),
     };
+    let health_check = health_check::health_check(health_checks, found);
     let legacy = protocol::Legacy {
         common: common_http_protocol_options,
         http2: http2_protocol_options.is_some(),
@@ -192,6 +198,7 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
         },
         breakers,
         outlier: outlier?,
+        health_check: health_check?,
         connection: ir::Connection {
             max,
             connect_timeout: connect_timeout?,

@@ -66,7 +66,7 @@ fn what_steers_traffic_and_is_not_done_is_refused() {
     );
     cluster_refused(
         |c| c.health_checks = vec![<_>::default()],
-        "health_checks: not supp",
+        "health_checks[0].health_checker: is missing",
     );
     cluster_refused(|c| c.filters = vec![<_>::default()], "filters: not supp");
     let mirrored = forward_with(|a| a.request_mirror_policies = vec![<_>::default()]);
@@ -167,6 +167,72 @@ fn an_ejection_is_not_shorter_than_the_first() {
     cluster_refused(
         |c| c.outlier_detection.as_mut().unwrap().max_ejection_percent = number(101),
         "outlier_detection.max_ejection_percent: invalid value 101",
+    );
+    cluster_refused(
+        |c| {
+            let outlier = c.outlier_detection.as_mut().unwrap();
+            outlier.failure_percentage_threshold = number(101);
+        },
+        "outlier_detection.failure_percentage_threshold: invalid value 101",
+    );
+    cluster_refused(
+        |c| c.outlier_detection.as_mut().unwrap().enforcing_success_rate = number(101),
+        "outlier_detection.enforcing_success_rate: invalid value 101",
+    );
+}
+
+#[test]
+fn a_health_check_must_be_one_that_can_be_made() {
+    use core::health_check::{HealthChecker, HttpHealthCheck, TcpHealthCheck};
+
+    let tcp = || core::HealthCheck {
+        timeout: seconds(1),
+        interval: seconds(5),
+        healthy_threshold: number(1),
+        unhealthy_threshold: number(1),
+        health_checker: Some(HealthChecker::TcpHealthCheck(TcpHealthCheck::default())),
+        ..core::HealthCheck::default()
+    };
+    cluster_refused(
+        |c| c.health_checks = vec![tcp(), tcp()],
+        "health_checks: must be one at the most",
+    );
+    cluster_refused(
+        |c| {
+            let mut check = tcp();
+            check.unhealthy_threshold = None;
+            c.health_checks = vec![check];
+        },
+        "health_checks[0].unhealthy_threshold: is missing",
+    );
+    cluster_refused(
+        |c| {
+            let mut check = tcp();
+            check.alt_port = number(1);
+            c.health_checks = vec![check];
+        },
+        "health_checks[0].alt_port: not supported",
+    );
+    let http = |http| core::HealthCheck {
+        health_checker: Some(HealthChecker::HttpHealthCheck(http)),
+        ..tcp()
+    };
+    cluster_refused(
+        |c| c.health_checks = vec![http(HttpHealthCheck::default())],
+        "health_checks[0].http_health_check.path: invalid value",
+    );
+    cluster_refused(
+        |c| {
+            c.health_checks = vec![http(HttpHealthCheck {
+                path: "/".to_owned(),
+                expected_statuses: vec![units::Int64Range {
+                    start: 200,
+                    end: 200,
+                }],
+                ..HttpHealthCheck::default()
+            })];
+        },
+        "health_checks[0].http_health_check.expected_statuses: must be ranges",
     );
 }
 

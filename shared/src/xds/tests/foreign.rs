@@ -90,7 +90,7 @@ fn a_name_with_nothing_said_is_looked_up_every_five_seconds() {
 }
 
 #[test]
-fn outlier_detection_with_nothing_set_counts_5xx_only() {
+fn outlier_detection_with_nothing_set_counts_5xx_and_compares_success_rates() {
     let mut message = bare_cluster();
     message.outlier_detection = Some(cds::OutlierDetection::default());
     let outlier = cluster_of(&message).outlier.unwrap();
@@ -99,6 +99,26 @@ fn outlier_detection_with_nothing_set_counts_5xx_only() {
     assert_eq!(outlier.max_ejection_percent, 10);
     assert_eq!(outlier.max_ejection_time, Duration::from_mins(5));
     assert!(!outlier.always_eject_one);
+    let rate = outlier.success_rate.unwrap();
+    assert_eq!((rate.minimum_hosts, rate.request_volume), (5, 100));
+    assert_eq!((rate.stdev_factor, rate.enforcing), (1900, 100));
+    assert_eq!(outlier.failure_percentage, None);
+    assert_eq!(outlier.latency, None);
+}
+
+#[test]
+fn a_detector_that_is_not_enforced_but_has_settings_only_counts() {
+    let mut message = bare_cluster();
+    message.outlier_detection = Some(cds::OutlierDetection {
+        failure_percentage_threshold: Some(pb::UInt32Value { value: 30 }),
+        enforcing_success_rate: Some(pb::UInt32Value { value: 0 }),
+        enforcing_local_origin_success_rate: Some(pb::UInt32Value { value: 0 }),
+        ..cds::OutlierDetection::default()
+    });
+    let outlier = cluster_of(&message).outlier.unwrap();
+    let share = outlier.failure_percentage.unwrap();
+    assert_eq!((share.threshold, share.enforcing), (30, 0));
+    assert_eq!(outlier.success_rate, None);
 }
 
 #[test]

@@ -40,7 +40,12 @@ pub(super) fn cluster() -> Cluster {
             max_ejection_time: Duration::from_mins(5),
             max_ejection_percent: 50,
             always_eject_one: true,
+            success_rate: None,
+            failure_percentage: None,
+            latency: None,
+            return_when_healthy: true,
         }),
+        health_check: None,
         connection: Connection {
             max: Some(10),
             connect_timeout: Duration::from_secs(1),

@@ -425,12 +425,13 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
         protocol,
         load_balancing,
         breakers(),
-        option::of(outlier()),
+        // On the heap: the strategy of all resources lives on a small stack.
+        (option::of(outlier()), option::of(health_check())).boxed(),
         connection,
         (option::of(upstream_tls()), option::of(proxy_protocol())),
     )
         .prop_map(
-            |(name, discovery, protocol, load_balancing, breakers, outlier, connection, socket)| {
+            |(name, discovery, protocol, load_balancing, breakers, health, connection, socket)| {
                 Cluster {
                     tls: socket.0,
                     proxy_protocol: socket.1,
@@ -439,7 +440,8 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
                     protocol,
                     load_balancing,
                     breakers,
-                    outlier,
+                    outlier: health.0,
+                    health_check: health.1,
                     connection,
                 }
             },
@@ -490,13 +492,18 @@ fn outlier() -> impl Strategy<Value = Outlier> {
     let threshold = || prop_oneof![Just(0_u32), 1_u32..];
     (
         (threshold(), threshold(), threshold()),
-        any::<(bool, bool)>(),
+        any::<(bool, bool, bool)>(),
         duration(),
         ordered_durations(),
         0_u32..=100,
+        comparing(),
     )
         .prop_map(
-            |(thresholds, switches, interval, times, max_ejection_percent)| Outlier {
+            |(thresholds, switches, interval, times, max_ejection_percent, comparing)| Outlier {
+                success_rate: comparing.0,
+                failure_percentage: comparing.1,
+                latency: comparing.2,
+                return_when_healthy: switches.2,
                 consecutive_5xx: thresholds.0,
                 consecutive_gateway_failure: thresholds.1,
                 consecutive_local_origin_failure: thresholds.2,
@@ -508,6 +515,90 @@ fn outlier() -> impl Strategy<Value = Outlier> {
                 always_eject_one: switches.1,
             },
         )
+}
+
+fn health_check() -> impl Strategy<Value = HealthCheck> {
+    let protocol = prop_oneof![Just(UpstreamProtocol::Http1), Just(UpstreamProtocol::Http2)];
+    let statuses = (100_u16..600, 100_u16..600).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    let host = || option::of("[a-z.]{1,9}");
+    let http = (protocol, host(), "/[a-z/?=]{0,9}", vec(statuses, 1..3)).prop_map(
+        |(protocol, host, path, expected)| Probe::Http {
+            protocol,
+            host,
+            path,
+            expected,
+        },
+    );
+    let grpc = ("[a-zA-Z.]{0,9}", host())
+        .prop_map(|(service, authority)| Probe::Grpc { service, authority });
+    let probe = prop_oneof![http, Just(Probe::Tcp), grpc];
+    (
+        probe,
+        duration(),
+        duration(),
+        any::<u32>(),
+        duration(),
+        1_u32..,
+        1_u32..,
+    )
+        .prop_map(
+            |(
+                probe,
+                interval,
+                no_traffic_interval,
+                jitter_percent,
+                timeout,
+                healthy,
+                unhealthy,
+            )| {
+                HealthCheck {
+                    probe,
+                    interval,
+                    no_traffic_interval,
+                    jitter_percent,
+                    timeout,
+                    healthy_threshold: healthy,
+                    unhealthy_threshold: unhealthy,
+                }
+            },
+        )
+}
+
+type Comparing = (
+    Option<SuccessRate>,
+    Option<FailurePercentage>,
+    Option<LatencyOutlier>,
+);
+
+fn comparing() -> impl Strategy<Value = Comparing> {
+    let share = || 0_u32..=100;
+    let rate =
+        (any::<[u32; 3]>(), share(), share()).prop_map(|(numbers, all, local)| SuccessRate {
+            minimum_hosts: numbers[0],
+            request_volume: numbers[1],
+            stdev_factor: numbers[2],
+            enforcing: all,
+            enforcing_local_origin: local,
+        });
+    let failures = (share(), any::<[u32; 2]>(), share(), share()).prop_map(
+        |(threshold, numbers, enforcing, enforcing_local_origin)| FailurePercentage {
+            threshold,
+            minimum_hosts: numbers[0],
+            request_volume: numbers[1],
+            enforcing,
+            enforcing_local_origin,
+        },
+    );
+    let latency = (any::<[u32; 3]>(), duration(), share()).prop_map(
+        |(numbers, minimum_difference, enforcing)| LatencyOutlier {
+            minimum_hosts: numbers[0],
+            request_volume: numbers[1],
+            mad_factor: numbers[2],
+            minimum_difference,
+            enforcing,
+        },
+    );
+    (option::of(rate), option::of(failures), option::of(latency))
 }
 
 pub(super) fn assignment() -> impl Strategy<Value = Assignment> {
