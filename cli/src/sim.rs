@@ -21,6 +21,7 @@ use crate::render::{Format, Terminal, json as shown_as};
 use crate::sources::{Files, Sources};
 
 mod agenda;
+mod asked;
 mod backend;
 mod books;
 mod chart;

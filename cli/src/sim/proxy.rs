@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use evenkeel_data_plane::balance::{HostIndex, Loads, Pick};
 use evenkeel_data_plane::health::outlier::Verdict;
+use evenkeel_data_plane::limit::Limiter;
 use evenkeel_data_plane::outcome::Outcome;
 use evenkeel_data_plane::retry::{Budget, Decision, Plan, Situation, Stop};
 use evenkeel_data_plane::runtime::membership::{HostSource, Membership};
@@ -16,6 +17,7 @@ use evenkeel_data_plane::upstream::cluster::HostSet;
 use evenkeel_data_plane::upstream::host::Host;
 use evenkeel_shared::ir;
 
+use super::asked::Asked;
 use super::settings::Settings;
 
 /// What a proxy knows and counts.
@@ -26,6 +28,7 @@ pub(super) struct Proxy {
     membership: Membership,
     hosts: HostSet,
     budget: Budget,
+    limiter: Option<Limiter>,
     seed: u64,
     /// Requests in progress.
     active: u32,
@@ -40,6 +43,8 @@ pub(super) struct Counts {
     pub(super) retries: u64,
     /// Retries that the budget forbade.
     pub(super) denied: u64,
+    /// Requests refused because they came too fast.
+    pub(super) limited: u64,
     /// Requests refused because too many were in progress.
     pub(super) overflows: u64,
     /// Requests for which there was no host.
@@ -51,8 +56,8 @@ pub(super) struct Counts {
 /// The retries of a request so far.
 #[derive(Debug)]
 pub(super) struct Tries {
-    /// Whether it may be executed twice.
-    pub(super) is_safe: bool,
+    /// What was asked.
+    pub(super) asked: Asked,
     /// When it must be over.
     pub(super) deadline: Option<Tick>,
     /// Hosts to avoid.
@@ -67,6 +72,7 @@ impl Counts {
     pub(super) fn add(&mut self, other: &Self) {
         self.retries += other.retries;
         self.denied += other.denied;
+        self.limited += other.limited;
         self.overflows += other.overflows;
         self.no_host += other.no_host;
         self.spared += other.spared;
@@ -75,9 +81,9 @@ impl Counts {
 
 impl Tries {
     /// Of a request that has had none.
-    pub(super) fn new(is_safe: bool, deadline: Option<Tick>) -> Self {
+    pub(super) fn new(asked: Asked, deadline: Option<Tick>) -> Self {
         Self {
-            is_safe,
+            asked,
             deadline,
             tried: Vec::new(),
             granted: 0,
@@ -110,6 +116,10 @@ impl Proxy {
                 ids: Arc::default(),
                 workers: 1,
             },
+            limiter: settings
+                .limit
+                .as_ref()
+                .map(|limit| Limiter::new(limit, seed)),
             budget: Budget::new(settings.cluster.breakers.retries),
             membership,
             hosts,
@@ -126,8 +136,8 @@ impl Proxy {
     }
 
     /// How requests are sent that may, or may not, be executed twice.
-    pub(super) fn forward(&self, is_safe: bool) -> &ir::Forward {
-        if is_safe {
+    pub(super) fn forward(&self, asked: Asked) -> &ir::Forward {
+        if asked.is_safe {
             &self.settings.safe
         } else {
             &self.settings.careful
@@ -142,15 +152,24 @@ impl Proxy {
             .map(|outlier| outlier.interval)
     }
 
-    /// A request comes; whether it is taken.
-    pub(super) fn enter(&mut self, now: Tick) -> bool {
+    /// A request comes.
+    ///
+    /// # Errors
+    /// It is not taken; the status of the answer.
+    pub(super) fn enter(&mut self, asked: Asked, now: Tick) -> Result<(), u16> {
+        if let Some(limiter) = &self.limiter
+            && !limiter.take(&asked.head(), asked.address(), now).allowed
+        {
+            self.counts.limited += 1;
+            return Err(429);
+        }
         if self.active >= self.settings.cluster.breakers.requests {
             self.counts.overflows += 1;
-            return false;
+            return Err(503);
         }
         self.active += 1;
         self.budget.on_request(now);
-        true
+        Ok(())
     }
 
     /// A request has ended, however that came about.
@@ -224,7 +243,7 @@ impl Proxy {
             self.budget.end_retry();
         }
         let settings = Rc::clone(&self.settings);
-        let forward = if tries.is_safe {
+        let forward = if tries.asked.is_safe {
             &settings.safe
         } else {
             &settings.careful

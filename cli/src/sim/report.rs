@@ -51,6 +51,8 @@ pub(super) struct Report {
     pub(super) retries: u64,
     /// Retries that a budget forbade.
     pub(super) retries_denied: u64,
+    /// Requests refused by a limit on their rate.
+    pub(super) rate_limited: u64,
     /// Requests refused by a proxy that had too many in progress.
     pub(super) overflows: u64,
     /// Requests for which a proxy had no host.
@@ -139,6 +141,7 @@ impl Report {
             ejections_spared: shown.counts.spared,
             retries: shown.counts.retries,
             retries_denied: shown.counts.denied,
+            rate_limited: shown.counts.limited,
             overflows: shown.counts.overflows,
             no_host: shown.counts.no_host,
             timeline: seconds,

@@ -70,6 +70,9 @@ pub(super) struct Clients {
     /// How long it waits before, on average.
     #[serde(with = "duration_text", default)]
     pub(super) backoff: Duration,
+    /// How many addresses they come from.
+    #[serde(default = "hundred_addresses")]
+    pub(super) addresses: usize,
     /// Share of requests that must not be executed twice.
     #[serde(default)]
     pub(super) unsafe_percent: f64,
@@ -281,6 +284,10 @@ fn a_second() -> Duration {
 
 fn quarter_second() -> Duration {
     Duration::from_millis(250)
+}
+
+fn hundred_addresses() -> usize {
+    100
 }
 
 fn one_proxy() -> Vec<usize> {

@@ -32,8 +32,8 @@ pub(super) struct Settings {
     pub(super) careful: ir::Forward,
     /// The endpoints, in order.
     pub(super) endpoints: Vec<ir::Endpoint>,
-    /// Whether the route has a limit on its rate.
-    limited: bool,
+    /// The limit on the rate of the route.
+    pub(super) limit: Option<ir::RateLimit>,
 }
 
 impl Settings {
@@ -103,7 +103,7 @@ impl Settings {
         let missing = || Failure::Failed(format!("there is no Cluster/{cluster}"));
         let unreached = || Failure::Failed(format!("no route leads to Cluster/{cluster}"));
         let found = compiled.clusters.get(&name).ok_or_else(missing)?;
-        let (safe, limited) = forward(&compiled, &name, "GET").ok_or_else(unreached)?;
+        let (safe, limit) = forward(&compiled, &name, "GET").ok_or_else(unreached)?;
         let careful = forward(&compiled, &name, "POST").map_or(safe, |(careful, _)| careful);
         let assignment = match &found.discovery {
             ir::Discovery::Named(assignment) => compiled.assignments.get(assignment),
@@ -111,7 +111,7 @@ impl Settings {
             ir::Discovery::Dns(_) => None,
         };
         Ok(Self {
-            limited,
+            limit: limit.cloned(),
             cluster: found.clone(),
             safe: safe.clone(),
             careful: careful.clone(),
@@ -121,9 +121,8 @@ impl Settings {
 
     /// What is set and not simulated.
     pub(super) fn passed_over(&self) -> Vec<&'static str> {
-        let limited = self.limited.then_some("rateLimit");
         let bounded = self.cluster.connection.max.map(|_| "connection.max");
-        limited.into_iter().chain(bounded).collect()
+        bounded.into_iter().collect()
     }
 }
 
@@ -187,13 +186,13 @@ fn endpoint(place: usize) -> v1::Endpoint {
     }
 }
 
-/// How the first route to a cluster sends a request of this method, and whether
-/// it has a limit on its rate.
+/// How the first route to a cluster sends a request of this method, and the limit
+/// on its rate.
 fn forward<'a>(
     compiled: &'a ConfigSet,
     cluster: &ClusterName,
     method: &str,
-) -> Option<(&'a ir::Forward, bool)> {
+) -> Option<(&'a ir::Forward, Option<&'a ir::RateLimit>)> {
     let tables = compiled.route_tables.values();
     let mut routes = tables
         .flat_map(|table| &table.hosts)
@@ -205,7 +204,7 @@ fn forward<'a>(
             ir::Action::Forward(forward)
                 if takes && forward.clusters.iter().any(|to| to.name == *cluster) =>
             {
-                Some((&**forward, route.rate_limit.is_some()))
+                Some((&**forward, route.rate_limit.as_ref()))
             }
             _ => None,
         }
@@ -255,8 +254,8 @@ mod tests {
 
     #[test]
     fn what_is_not_simulated_is_named() {
-        let policy = json!({"rateLimit": {"tokens": 5}, "connection": {"max": 3}});
-        let settings = of(&policy).unwrap();
-        assert_eq!(settings.passed_over(), ["rateLimit", "connection.max"]);
+        let settings = of(&json!({"connection": {"max": 3}})).unwrap();
+        assert_eq!(settings.passed_over(), ["connection.max"]);
+        assert!(of(&json!({})).unwrap().passed_over().is_empty());
     }
 }

@@ -103,12 +103,12 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
             report.retries, report.retries_denied
         ),
     ));
-    if report.overflows + report.no_host > 0 {
+    if report.rate_limited + report.overflows + report.no_host > 0 {
         facts.push((
             "refused",
             format!(
-                "{} because too many were in progress, {} without a host",
-                report.overflows, report.no_host
+                "{} by the rate limit, {} because too many were in progress, {} without a host",
+                report.rate_limited, report.overflows, report.no_host
             ),
         ));
     }

@@ -140,11 +140,7 @@ impl<'a> World<'a> {
 
     /// Runs to the end: until no client comes any more and all have left.
     pub(super) fn run(mut self) -> Shown {
-        self.begin_world();
-        while let Some((at, event)) = self.agenda.next() {
-            self.now = at;
-            self.step(event);
-        }
+        self.play();
         let mut counts = Counts::default();
         for proxy in self.tiers.iter().flatten() {
             counts.add(&proxy.counts);
@@ -152,6 +148,14 @@ impl<'a> World<'a> {
         Shown {
             books: self.books,
             counts,
+        }
+    }
+
+    fn play(&mut self) {
+        self.begin_world();
+        while let Some((at, event)) = self.agenda.next() {
+            self.now = at;
+            self.step(event);
         }
     }
 

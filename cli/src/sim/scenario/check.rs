@@ -98,6 +98,7 @@ fn clients(clients: &Clients, duration: Duration, faults: &mut Faults) {
     if clients.retries > 10 {
         faults.add("clients.retries", "must be at most 10");
     }
+    within(clients.addresses, 1, 65_536, "clients.addresses", faults);
     percent(clients.unsafe_percent, "clients.unsafePercent", faults);
 }
 

@@ -7,6 +7,7 @@ use evenkeel_data_plane::outcome::Outcome;
 use evenkeel_data_plane::upstream::host::Host;
 
 use super::{Asking, Attempted, Event, World};
+use crate::sim::asked::Asked;
 use crate::sim::backend::Taken;
 use crate::sim::proxy::{Proxy, Tries};
 use crate::sim::register::Key;
@@ -37,20 +38,20 @@ impl World<'_> {
         &mut self,
         asking: Asking,
         (tier, place): (usize, usize),
-        is_safe: bool,
+        asked: Asked,
     ) -> Option<Key> {
         let proxy = self.tiers.get_mut(tier)?.get_mut(place)?;
-        if !proxy.enter(self.now) {
-            self.reply(asking, status(503), false, Duration::ZERO);
+        if let Err(code) = proxy.enter(asked, self.now) {
+            self.reply(asking, status(code), false, Duration::ZERO);
             return None;
         }
-        let deadline = proxy.forward(is_safe).timeout;
+        let deadline = proxy.forward(asked).timeout;
         let deadline = deadline.map(|limit| self.now.plus(limit));
         let call = self.calls.add(Call {
             asking,
             tier,
             proxy: place,
-            tries: Tries::new(is_safe, deadline),
+            tries: Tries::new(asked, deadline),
             attempt: None,
         });
         if let Some(deadline) = deadline {
@@ -65,7 +66,7 @@ impl World<'_> {
         let Some(call) = self.calls.get(key) else {
             return;
         };
-        let (tier, is_safe) = (call.tier, call.tries.is_safe);
+        let (tier, asked) = (call.tier, call.tries.asked);
         let proxy = &mut self.tiers[tier][call.proxy];
         let entropy = self.drawn.next();
         let Some(host) = proxy.choose(&call.tries, self.now, entropy) else {
@@ -75,7 +76,7 @@ impl World<'_> {
         self.attempts += 1;
         let number = self.attempts;
         let attempted = Attempted { call: key, number };
-        if let Some(limit) = proxy.forward(is_safe).per_try_timeout {
+        if let Some(limit) = proxy.forward(asked).per_try_timeout {
             let at = self.now.plus(limit);
             self.agenda.note(at, Event::PerTry(attempted));
         }
@@ -89,7 +90,7 @@ impl World<'_> {
             self.reach(attempted, place);
             return;
         }
-        let inner = self.begin(Asking::Proxy(attempted), (tier + 1, place), is_safe);
+        let inner = self.begin(Asking::Proxy(attempted), (tier + 1, place), asked);
         let attempt = self.calls.get(key).and_then(|call| call.attempt.as_mut());
         if let Some(attempt) = attempt {
             attempt.inner = inner;

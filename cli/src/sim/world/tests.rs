@@ -49,11 +49,7 @@ fn every_request_ends_once_and_nothing_is_left_open() {
         let scenario = shipped(name);
         let settings = Settings::of_policy(&scenario.policy, 10).unwrap();
         let mut world = World::new(&scenario, settings, 1);
-        world.begin_world();
-        while let Some((at, event)) = world.agenda.next() {
-            world.now = at;
-            world.step(event);
-        }
+        world.play();
         assert!(world.books.begun > 25_000, "{name}");
         assert_eq!(
             world.books.begun,
@@ -141,6 +137,36 @@ fn retries_stay_within_their_budget() {
     let bound = requests / 5 + 3 * (10 * seconds + 100);
     assert!(shown.counts.retries <= bound, "{:?}", shown.counts);
     assert!(shown.counts.retries > 3_000, "{:?}", shown.counts);
+}
+
+/// Two clients, ten requests per second each, and what a bucket holds at first.
+#[test]
+fn a_rate_limit_lets_through_what_it_says() {
+    let scenario = scenario(
+        "{name: limited, about: limited, duration: 100s, warmUp: 0s, \
+          clients: {rate: 200, addresses: 2}, \
+          policy: {rateLimit: {tokens: 10, key: {clientAddress: {}}}}}",
+    );
+    let shown = shown(&scenario, 1);
+    let passed = shown.books.begun - shown.counts.limited;
+    assert!((1_990..=2_020).contains(&passed), "{passed}");
+}
+
+/// What the inner tier has given up after tries of its own, the outer one passes
+/// on.
+#[test]
+fn a_tier_does_not_try_again_what_the_next_one_has_given_up() {
+    let scenario = scenario(
+        "{name: dark, about: dark, duration: 20s, proxies: [2, 3], clients: {rate: 50}, \
+          faults: [{at: 6s, for: 10s, what: crash}]}",
+    );
+    let settings = Settings::of_policy(&scenario.policy, 10).unwrap();
+    let mut world = World::new(&scenario, settings, 1);
+    world.play();
+    let retries = |tier: &Vec<Proxy>| tier.iter().map(|proxy| proxy.counts.retries).sum();
+    let retries: Vec<u64> = world.tiers.iter().map(retries).collect();
+    assert_eq!(retries[0], 0);
+    assert!(retries[1] > 100, "{retries:?}");
 }
 
 #[test]

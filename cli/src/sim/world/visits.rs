@@ -6,6 +6,7 @@ use evenkeel_data_plane::outcome::Outcome;
 use evenkeel_data_plane::tick::Tick;
 
 use super::{Asking, Event, World};
+use crate::sim::asked::Asked;
 use crate::sim::books::Fate;
 use crate::sim::register::Key;
 
@@ -19,7 +20,7 @@ pub(super) struct Visit {
     call: Option<Key>,
     /// More tries that the client would make.
     left: u32,
-    is_safe: bool,
+    asked: Asked,
     is_customer: bool,
 }
 
@@ -63,12 +64,14 @@ impl World<'_> {
     pub(super) fn visit(&mut self, is_customer: bool) {
         let percent = self.scenario.clients.unsafe_percent;
         let is_safe = !self.clients.chance(percent / 100.0);
+        let client = self.clients.below(self.scenario.clients.addresses);
+        let client = u16::try_from(client).unwrap_or_default();
         let visit = self.visits.add(Visit {
             arrived: self.now,
             number: 0,
             call: None,
             left: self.scenario.clients.retries,
-            is_safe,
+            asked: Asked { is_safe, client },
             is_customer,
         });
         self.books.begun += 1;
@@ -83,10 +86,10 @@ impl World<'_> {
             return;
         };
         visit.number += 1;
-        let (number, is_safe) = (visit.number, visit.is_safe);
+        let (number, asked) = (visit.number, visit.asked);
         let patience = self.now.plus(self.scenario.clients.timeout);
         self.agenda.note(patience, Event::Patience(key, number));
-        let call = self.begin(Asking::Client(key, number), (0, proxy), is_safe);
+        let call = self.begin(Asking::Client(key, number), (0, proxy), asked);
         if let Some(visit) = self.visits.get(key) {
             visit.call = call;
         }
