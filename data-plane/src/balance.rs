@@ -5,17 +5,25 @@
 //! made when it is built; the only thing that ever changes in it is the cursor
 //! of round robin. The same questions in the same order get the same answers.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use evenkeel_shared::ir;
 
 use crate::tick::Tick;
 
+pub mod affinity;
 mod draw;
+mod hashing;
+mod maglev;
+mod ring;
 mod turns;
+mod xxhash;
 
 #[cfg(test)]
 mod tests;
 
 use draw::{Draws, Shares};
+use hashing::Hashing;
 use turns::Turns;
 
 /// How often a host that was tried is drawn again before all are looked at.
@@ -35,10 +43,33 @@ pub struct Pick<'a> {
     pub now: Tick,
     /// A random number, used up by this question.
     pub entropy: u64,
-    /// Hash of what ties a request to a host; no present policy looks at it.
+    /// Hash of what ties a request to a host; looked at by ring hash and Maglev.
     pub affinity: Option<u64>,
     /// Hosts this request has tried; avoided while there are others.
     pub tried: &'a [HostIndex],
+}
+
+/// A host that may be picked.
+#[derive(Debug, Clone, Copy)]
+pub struct Usable {
+    /// Which one.
+    pub host: HostIndex,
+    /// Its weight; 0 leaves it out.
+    pub weight: u32,
+    /// Where it listens; this is what hashing knows it by.
+    pub address: SocketAddr,
+}
+
+/// A host that listens nowhere, as in a simulation: hashing knows it by its
+/// index.
+impl From<(HostIndex, u32)> for Usable {
+    fn from((host, weight): (HostIndex, u32)) -> Self {
+        Self {
+            host,
+            weight,
+            address: (Ipv4Addr::from_bits(host.0), 0).into(),
+        }
+    }
 }
 
 /// Live load as a balancer may see it: counters in production, a table in a
@@ -46,6 +77,12 @@ pub struct Pick<'a> {
 pub trait Loads {
     /// Requests in progress at the host.
     fn active(&self, host: HostIndex) -> u32;
+
+    /// Requests in progress at all of these hosts, or in their cluster.
+    fn total(&self, hosts: &[HostIndex]) -> u32 {
+        let active = hosts.iter().map(|host| self.active(*host));
+        active.fold(0, u32::saturating_add)
+    }
 }
 
 /// Picks among the usable hosts of a cluster.
@@ -66,15 +103,26 @@ enum Rule {
     },
     LeastRequestFullScan,
     Random(Shares),
+    Hashing(Hashing),
 }
 
 impl Balancer {
-    /// Over the usable hosts and their weights; one of weight 0 is left out.
-    /// Two balancers over the same hosts differ by `seed` only in where round
-    /// robin begins, so that a fleet does not march in step.
+    /// Over hosts that listen nowhere, with their weights; see [`Self::over`].
     pub fn build(policy: ir::LbPolicy, usable: &[(HostIndex, u32)], seed: u64) -> Self {
-        let usable = usable.iter().filter(|(_, weight)| *weight > 0);
-        let (hosts, weights): (Vec<HostIndex>, Vec<u32>) = usable.copied().unzip();
+        let usable: Vec<Usable> = usable.iter().copied().map(Usable::from).collect();
+        Self::over(policy, &usable, seed)
+    }
+
+    /// Over the usable hosts. Two balancers over the same hosts differ by `seed`
+    /// only in where round robin begins, so that a fleet does not march in step.
+    pub fn over(policy: ir::LbPolicy, usable: &[Usable], seed: u64) -> Self {
+        let usable: Vec<Usable> = usable
+            .iter()
+            .copied()
+            .filter(|host| host.weight > 0)
+            .collect();
+        let (hosts, weights): (Vec<HostIndex>, Vec<u32>) =
+            usable.iter().map(|host| (host.host, host.weight)).unzip();
         let rule = match policy {
             ir::LbPolicy::RoundRobin => Rule::RoundRobin(Box::new(Turns::new(&weights, seed))),
             ir::LbPolicy::LeastRequest { choices } => Rule::LeastRequest {
@@ -83,6 +131,8 @@ impl Balancer {
             },
             ir::LbPolicy::LeastRequestFullScan => Rule::LeastRequestFullScan,
             ir::LbPolicy::Random => Rule::Random(Shares::new(&weights)),
+            ir::LbPolicy::RingHash(settings) => Rule::Hashing(Hashing::ring(settings, &usable)),
+            ir::LbPolicy::Maglev(settings) => Rule::Hashing(Hashing::maglev(settings, &usable)),
         };
         Self {
             hosts: hosts.into(),
@@ -107,6 +157,7 @@ impl Balancer {
                 self.least_loaded_drawn(candidates, loads)?
             }
             Rule::LeastRequestFullScan => self.least_loaded(loads, pick.tried, &mut draws)?,
+            Rule::Hashing(hashing) => hashing.place(self, loads, pick),
         };
         self.hosts.get(place).copied()
     }
@@ -188,10 +239,13 @@ impl Balancer {
         best.map(|(_, place)| place)
     }
 
+    fn active(&self, place: usize, loads: &impl Loads) -> u32 {
+        self.hosts.get(place).map_or(0, |host| loads.active(*host))
+    }
+
     fn load(&self, place: usize, loads: &impl Loads) -> Load {
-        let active = self.hosts.get(place).map_or(0, |host| loads.active(*host));
         Load {
-            requests: u64::from(active) + 1,
+            requests: u64::from(self.active(place, loads)) + 1,
             weight: self.weights.get(place).copied().unwrap_or(1),
         }
     }

@@ -5,6 +5,7 @@
 
 mod assignment;
 mod cluster;
+mod hashing;
 mod listener;
 mod route;
 mod secret;
@@ -15,6 +16,7 @@ pub use cluster::{
     Breakers, Cluster, Connection, Discovery, DnsFamily, DnsTarget, LbPolicy, LoadBalancing,
     Outlier, RetryBudget, UpstreamProtocol,
 };
+pub use hashing::{HashCookie, HashPolicy, HashSource, Maglev, RingHash};
 pub use listener::{AccessLog, HttpProtocol, Limits, Listener, RouteSource, Timeouts};
 pub use route::{
     Action, Backoff, Domain, Forward, HeaderEdits, HeaderMatch, HeaderTest, HeaderValue, PathMatch,

@@ -212,6 +212,8 @@ fn balancing(balancer: Option<&LoadBalancer>) -> &'static str {
         Some(Balancing::RoundRobin(_)) => "roundRobin",
         Some(Balancing::LeastRequest(_)) => "leastRequest",
         Some(Balancing::Random(_)) => "random",
+        Some(Balancing::RingHash(_)) => "ringHash",
+        Some(Balancing::Maglev(_)) => "maglev",
     }
 }
 

@@ -1,6 +1,7 @@
 //! The defaults, as the layer behind every resource and policy. The comments of
 //! the protocol files state the same values.
 
+use evenkeel_shared::ir;
 use evenkeel_shared::proto::v1;
 use evenkeel_shared::proto::v1::load_balancer::Policy as Algorithm;
 
@@ -72,16 +73,29 @@ pub(super) fn policy(explicit: &v1::Policy) -> v1::Policy {
     }
 }
 
-/// A full scan draws nothing.
+/// The settings of the algorithm that is meant. A full scan draws nothing.
 fn load_balancer(explicit: Option<&v1::LoadBalancer>) -> v1::LoadBalancer {
-    let full_scan = explicit.is_some_and(|balancer| {
-        matches!(balancer.policy, Some(Algorithm::LeastRequest(least)) if least.full_scan)
-    });
+    let policy = match explicit.and_then(|balancer| balancer.policy) {
+        Some(Algorithm::RingHash(_)) => Algorithm::RingHash(v1::RingHash {
+            min_size: Some(ir::RingHash::DEFAULT_MIN_SIZE),
+            max_size: Some(ir::RingHash::MAX_SIZE),
+            balance_factor: None,
+        }),
+        Some(Algorithm::Maglev(_)) => Algorithm::Maglev(v1::Maglev {
+            table_size: Some(ir::Maglev::DEFAULT_TABLE_SIZE),
+            balance_factor: None,
+        }),
+        other => {
+            let full_scan =
+                matches!(other, Some(Algorithm::LeastRequest(least)) if least.full_scan);
+            Algorithm::LeastRequest(v1::LeastRequest {
+                choices: (!full_scan).then_some(2),
+                full_scan: false,
+            })
+        }
+    };
     v1::LoadBalancer {
-        policy: Some(Algorithm::LeastRequest(v1::LeastRequest {
-            choices: (!full_scan).then_some(2),
-            full_scan: false,
-        })),
+        policy: Some(policy),
         panic_threshold: Some(50.0),
     }
 }

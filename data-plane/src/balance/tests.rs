@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 
-use evenkeel_shared::ir::LbPolicy;
+use evenkeel_shared::ir::{LbPolicy, Maglev, RingHash};
 use proptest::prelude::*;
 
 use super::*;
@@ -22,11 +22,20 @@ impl Loads for Idle {
     }
 }
 
-const POLICIES: [LbPolicy; 4] = [
+const POLICIES: [LbPolicy; 6] = [
     LbPolicy::RoundRobin,
     LbPolicy::LeastRequest { choices: 2 },
     LbPolicy::LeastRequestFullScan,
     LbPolicy::Random,
+    LbPolicy::RingHash(RingHash {
+        min_size: 64,
+        max_size: 1_024,
+        balance_factor: None,
+    }),
+    LbPolicy::Maglev(Maglev {
+        table_size: 251,
+        balance_factor: Some(150),
+    }),
 ];
 
 fn question(entropy: u64, tried: &[HostIndex]) -> Pick<'_> {

@@ -1,5 +1,6 @@
 //! Real sockets on both sides of real workers.
 
+mod affinity;
 mod announced;
 mod backends;
 mod bodies;

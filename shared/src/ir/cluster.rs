@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ir::{Assignment, ProxyProtocol, UpstreamTls};
+use crate::ir::{Assignment, Maglev, ProxyProtocol, RingHash, UpstreamTls};
 use crate::names::{AssignmentName, ClusterName};
 use crate::units::{Percent, duration_text, optional_duration_text};
 
@@ -108,6 +108,17 @@ pub enum LbPolicy {
     LeastRequestFullScan,
     /// At random, by weight.
     Random,
+    /// By the hash of the request, on a ring.
+    RingHash(RingHash),
+    /// By the hash of the request, in a table.
+    Maglev(Maglev),
+}
+
+impl LbPolicy {
+    /// Whether it asks what ties a request to an endpoint.
+    pub fn is_hashing(&self) -> bool {
+        matches!(self, Self::RingHash(_) | Self::Maglev(_))
+    }
 }
 
 /// Upper bounds on what is open at once, for the whole process.
