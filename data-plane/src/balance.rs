@@ -6,6 +6,7 @@
 //! of round robin. The same questions in the same order get the same answers.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use evenkeel_shared::ir;
 
@@ -14,6 +15,7 @@ use crate::tick::Tick;
 pub mod affinity;
 mod draw;
 mod hashing;
+pub mod latency;
 mod maglev;
 mod ring;
 mod turns;
@@ -24,6 +26,7 @@ mod tests;
 
 use draw::{Draws, Shares};
 use hashing::Hashing;
+use latency::Latency;
 use turns::Turns;
 
 /// How often a host that was tried is drawn again before all are looked at.
@@ -83,6 +86,11 @@ pub trait Loads {
         let active = hosts.iter().map(|host| self.active(*host));
         active.fold(0, u32::saturating_add)
     }
+
+    /// What is known of how long the host takes, if that is observed.
+    fn latency(&self, _host: HostIndex) -> Option<&Latency> {
+        None
+    }
 }
 
 /// Picks among the usable hosts of a cluster.
@@ -104,6 +112,10 @@ enum Rule {
     LeastRequestFullScan,
     Random(Shares),
     Hashing(Hashing),
+    PeakEwma {
+        decay: Duration,
+        shares: Shares,
+    },
 }
 
 impl Balancer {
@@ -133,6 +145,10 @@ impl Balancer {
             ir::LbPolicy::Random => Rule::Random(Shares::new(&weights)),
             ir::LbPolicy::RingHash(settings) => Rule::Hashing(Hashing::ring(settings, &usable)),
             ir::LbPolicy::Maglev(settings) => Rule::Hashing(Hashing::maglev(settings, &usable)),
+            ir::LbPolicy::PeakEwma(settings) => Rule::PeakEwma {
+                decay: settings.decay,
+                shares: Shares::new(&weights),
+            },
         };
         Self {
             hosts: hosts.into(),
@@ -158,6 +174,15 @@ impl Balancer {
             }
             Rule::LeastRequestFullScan => self.least_loaded(loads, pick.tried, &mut draws)?,
             Rule::Hashing(hashing) => hashing.place(self, loads, pick),
+            Rule::PeakEwma { decay, shares } => {
+                let [first, second] = self.two(pick.tried, || shares.draw(&mut draws));
+                let cost = |place| self.cost(place, loads, (pick.now, *decay));
+                if cost(second) < cost(first) {
+                    second
+                } else {
+                    first
+                }
+            }
         };
         self.hosts.get(place).copied()
     }
@@ -190,6 +215,33 @@ impl Balancer {
             .chain(before)
             .find(|place| !self.is_tried(*place, tried))
             .unwrap_or(first)
+    }
+
+    /// Two places, another one each if there are two that were not tried.
+    fn two(&self, tried: &[HostIndex], mut draw: impl FnMut() -> usize) -> [usize; 2] {
+        let first = self.untried(tried, &mut draw);
+        let second = self.untried(tried, || {
+            let place = draw();
+            if place == first {
+                (place + 1).checked_rem(self.len()).unwrap_or_default()
+            } else {
+                place
+            }
+        });
+        [first, second]
+    }
+
+    /// Latency times the square of what would be in progress, by weight. The
+    /// square answers a queue before the latency that it causes is seen.
+    fn cost(&self, place: usize, loads: &impl Loads, (now, decay): (Tick, Duration)) -> f64 {
+        let active = self.active(place, loads);
+        let host = self.hosts.get(place);
+        let latency = host.and_then(|host| loads.latency(*host));
+        // Where nothing is observed, only what is in progress counts.
+        let cost = latency.map_or(1.0, |latency| latency.cost(active, now, decay));
+        let requests = f64::from(active) + 1.0;
+        let weight = self.weights.get(place).copied().unwrap_or(1);
+        cost * requests * requests / f64::from(weight)
     }
 
     fn is_tried(&self, place: usize, tried: &[HostIndex]) -> bool {

@@ -14,7 +14,7 @@ mod tls;
 pub use assignment::{Assignment, Endpoint, Health, Locality};
 pub use cluster::{
     Breakers, Cluster, Connection, Discovery, DnsFamily, DnsTarget, LbPolicy, LoadBalancing,
-    Outlier, RetryBudget, UpstreamProtocol,
+    Outlier, PeakEwma, RetryBudget, UpstreamProtocol,
 };
 pub use hashing::{HashCookie, HashPolicy, HashSource, Maglev, RingHash};
 pub use listener::{AccessLog, HttpProtocol, Limits, Listener, RouteSource, Timeouts};

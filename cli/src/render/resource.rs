@@ -214,6 +214,7 @@ fn balancing(balancer: Option<&LoadBalancer>) -> &'static str {
         Some(Balancing::Random(_)) => "random",
         Some(Balancing::RingHash(_)) => "ringHash",
         Some(Balancing::Maglev(_)) => "maglev",
+        Some(Balancing::PeakEwma(_)) => "peakEwma",
     }
 }
 

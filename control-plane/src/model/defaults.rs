@@ -16,6 +16,11 @@ const fn millis(millis: i32) -> prost_types::Duration {
     }
 }
 
+/// In which time latency is forgotten.
+pub(super) const DECAY: prost_types::Duration = seconds(10);
+/// What a failure costs beside its time.
+pub(super) const FAILURE_PENALTY: prost_types::Duration = seconds(5);
+
 /// What holds where `explicit` says nothing. A default that depends on another
 /// value follows it: an attempt may not take longer than its request, and a
 /// bucket is as large as what fills it.
@@ -84,6 +89,10 @@ fn load_balancer(explicit: Option<&v1::LoadBalancer>) -> v1::LoadBalancer {
         Some(Algorithm::Maglev(_)) => Algorithm::Maglev(v1::Maglev {
             table_size: Some(ir::Maglev::DEFAULT_TABLE_SIZE),
             balance_factor: None,
+        }),
+        Some(Algorithm::PeakEwma(_)) => Algorithm::PeakEwma(v1::PeakEwma {
+            decay: Some(DECAY),
+            failure_penalty: Some(FAILURE_PENALTY),
         }),
         other => {
             let full_scan =

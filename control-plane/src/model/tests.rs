@@ -339,6 +339,10 @@ fn cluster_settings_out_of_their_range_are_refused() {
             "loadBalancer.maglev.tableSize",
         ),
         (
+            json!({"loadBalancer": {"peakEwma": {"decay": "0s"}}}),
+            "loadBalancer.peakEwma.decay",
+        ),
+        (
             json!({"circuitBreakers": {"requests": 0}}),
             "circuitBreakers.requests",
         ),

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
 
+use crate::balance::latency::Latency;
 use crate::balance::{HostIndex, Loads, Pick};
 use crate::upstream::cluster::{Cluster, Gauges, HostSet};
 use crate::upstream::host::Host;
@@ -22,6 +23,12 @@ impl Loads for Live<'_> {
         self.hosts.members.get(place).map_or(0, |member| {
             member.host.shared.in_flight.load(Ordering::Relaxed)
         })
+    }
+
+    fn latency(&self, host: HostIndex) -> Option<&Latency> {
+        let place = usize::try_from(host.0).ok()?;
+        let member = self.hosts.members.get(place)?;
+        Some(&member.host.shared.latency)
     }
 
     /// Without the request that asks.

@@ -11,6 +11,7 @@ mod endpoint_protocols;
 mod endpoints;
 mod handshakes;
 mod http1_clients;
+mod latency;
 mod messages;
 mod origins;
 mod pools;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
+use crate::balance::latency::Latency;
 use crate::health::outlier::Counters;
 use crate::telemetry::counters::Sharded;
 
@@ -16,6 +17,8 @@ pub struct Shared {
     pub connections: AtomicU32,
     /// Requests of any worker that wait for a connection to this host.
     pub waiting: AtomicU32,
+    /// How long it takes; observed where the cluster balances by it.
+    pub latency: Latency,
     /// Consecutive failures.
     pub outlier: Counters,
     /// Set when the host has left its cluster: its connections are closed as

@@ -112,6 +112,8 @@ pub enum LbPolicy {
     RingHash(RingHash),
     /// By the hash of the request, in a table.
     Maglev(Maglev),
+    /// Least latency of two drawn, with what is in progress.
+    PeakEwma(PeakEwma),
 }
 
 impl LbPolicy {
@@ -119,6 +121,17 @@ impl LbPolicy {
     pub fn is_hashing(&self) -> bool {
         matches!(self, Self::RingHash(_) | Self::Maglev(_))
     }
+}
+
+/// How latency is weighed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeakEwma {
+    /// Time in which what was seen loses all but 1/e of its weight; not zero.
+    #[serde(with = "duration_text")]
+    pub decay: Duration,
+    /// What a failure costs beside its time.
+    #[serde(with = "duration_text")]
+    pub failure_penalty: Duration,
 }
 
 /// Upper bounds on what is open at once, for the whole process.

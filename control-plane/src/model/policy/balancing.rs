@@ -5,6 +5,7 @@ use evenkeel_shared::ir;
 use evenkeel_shared::proto::v1;
 use evenkeel_shared::proto::v1::load_balancer::Policy as Algorithm;
 
+use crate::model::defaults;
 use crate::model::fields::{self, within};
 
 /// Reads how an endpoint is chosen.
@@ -24,6 +25,9 @@ pub(super) fn load_balancing(
             within(faults, "ringHash", |faults| ring_hash(*ring, faults))
         }
         Some(Algorithm::Maglev(table)) => within(faults, "maglev", |faults| maglev(*table, faults)),
+        Some(Algorithm::PeakEwma(latency)) => {
+            within(faults, "peakEwma", |faults| peak_ewma(*latency, faults))
+        }
         None => least_request(v1::LeastRequest::default(), faults),
     };
     ir::LoadBalancing {
@@ -91,6 +95,19 @@ fn maglev(table: v1::Maglev, faults: &mut Faults) -> ir::LbPolicy {
     ir::LbPolicy::Maglev(ir::Maglev {
         table_size,
         balance_factor: bound(balance_factor, faults),
+    })
+}
+
+fn peak_ewma(latency: v1::PeakEwma, faults: &mut Faults) -> ir::LbPolicy {
+    let v1::PeakEwma {
+        decay,
+        failure_penalty,
+    } = latency;
+    let decay = decay.or(Some(defaults::DECAY));
+    let penalty = failure_penalty.or(Some(defaults::FAILURE_PENALTY));
+    ir::LbPolicy::PeakEwma(ir::PeakEwma {
+        decay: fields::positive(decay, "decay", faults),
+        failure_penalty: fields::timeout(penalty, "failurePenalty", faults).unwrap_or_default(),
     })
 }
 

@@ -167,6 +167,7 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
         },
         found,
     );
+    let policy = balancing::by_latency(policy, extras.peak_ewma, found);
     let panic_threshold = balancing::panic_threshold(common_lb_config, found);
     let breakers = breakers::breakers(
         circuit_breakers.unwrap_or_default(),

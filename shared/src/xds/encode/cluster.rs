@@ -65,6 +65,10 @@ pub(in crate::xds) fn cluster(from: &ir::Cluster) -> cluster::Cluster {
         transport_socket: transport::cluster(from),
         metadata: extras::write(&ClusterExtras {
             min_retries_per_second: from.breakers.retries.min_per_second,
+            peak_ewma: match from.load_balancing.policy {
+                ir::LbPolicy::PeakEwma(settings) => Some(settings),
+                _ => None,
+            },
         }),
         ..cluster::Cluster::default()
     }

@@ -315,7 +315,8 @@ fn forward() -> impl Strategy<Value = Forward> {
         )
 }
 
-fn hash_policy() -> impl Strategy<Value = HashPolicy> {
+/// Boxed, because the stack of a test is small.
+fn hash_policy() -> BoxedStrategy<HashPolicy> {
     let path = option::of("/[a-z]{0,9}");
     let cookie = ("[A-Za-z]{1,9}", option::of(duration()), path)
         .prop_map(|(name, ttl, path)| HashSource::Cookie(HashCookie { name, ttl, path }));
@@ -325,7 +326,9 @@ fn hash_policy() -> impl Strategy<Value = HashPolicy> {
         Just(HashSource::ClientAddress),
         "[a-z]{1,9}".prop_map(HashSource::Query)
     ];
-    (source, any::<bool>()).prop_map(|(source, terminal)| HashPolicy { source, terminal })
+    (source, any::<bool>())
+        .prop_map(|(source, terminal)| HashPolicy { source, terminal })
+        .boxed()
 }
 
 fn retry() -> impl Strategy<Value = RetryPolicy> {
@@ -405,9 +408,16 @@ fn rate_limit() -> impl Strategy<Value = RateLimit> {
     })
 }
 
-fn lb_policy() -> impl Strategy<Value = LbPolicy> {
+/// Boxed, because the stack of a test is small.
+fn lb_policy() -> BoxedStrategy<LbPolicy> {
     prop_oneof![
         Just(LbPolicy::RoundRobin),
+        (duration(), duration()).prop_map(|(decay, failure_penalty)| {
+            LbPolicy::PeakEwma(PeakEwma {
+                decay,
+                failure_penalty,
+            })
+        }),
         (2_u32..).prop_map(|choices| LbPolicy::LeastRequest { choices }),
         Just(LbPolicy::LeastRequestFullScan),
         Just(LbPolicy::Random),
@@ -427,6 +437,7 @@ fn lb_policy() -> impl Strategy<Value = LbPolicy> {
                 balance_factor,
             }))
     ]
+    .boxed()
 }
 
 pub(super) fn cluster() -> impl Strategy<Value = Cluster> {

@@ -1,10 +1,11 @@
 //! How an endpoint is chosen.
 
 use super::hashing;
-use crate::ir::LbPolicy;
+use crate::ir::{LbPolicy, PeakEwma};
 use crate::units::Percent;
 use crate::xds::decode::findings::{Findings, set};
 use crate::xds::decode::values::{holds, is_true, number_or, percent_or, unpack};
+use crate::xds::extras;
 use crate::xds::wire::{
     cluster, lb_common, least_request, maglev, pb, random, ring_hash, round_robin,
 };
@@ -81,6 +82,22 @@ pub(super) fn policy(from: Wire<'_>, found: &mut Findings) -> Option<LbPolicy> {
             "not supported by evenkeel",
         ),
         Err(unknown) => found.invalid("lb_policy", unknown, "must be a known policy"),
+    }
+}
+
+/// Puts the algorithm that only we know in place of the one that stands for it.
+pub(super) fn by_latency(
+    policy: Option<LbPolicy>,
+    settings: Option<PeakEwma>,
+    found: &mut Findings,
+) -> Option<LbPolicy> {
+    match settings {
+        None => policy,
+        Some(settings) if settings.decay.is_zero() => {
+            let field = format!("{}.peak_ewma.decay", extras::PATH);
+            found.fault(&field, "must be longer than zero")
+        }
+        Some(settings) => policy.map(|_| LbPolicy::PeakEwma(settings)),
     }
 }
 

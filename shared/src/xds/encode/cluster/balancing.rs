@@ -38,6 +38,11 @@ pub(super) fn policy(
             LbPolicy::LeastRequest,
             least(number(choices), SelectionMethod::NChoices),
         ),
+        // Its settings travel in our metadata.
+        ir::LbPolicy::PeakEwma(_) => (
+            LbPolicy::LeastRequest,
+            least(number(2), SelectionMethod::NChoices),
+        ),
         ir::LbPolicy::LeastRequestFullScan => (
             LbPolicy::LeastRequest,
             least(None, SelectionMethod::FullScan),
