@@ -5,6 +5,7 @@
 
 mod assignment;
 mod cluster;
+mod hashing;
 mod health_check;
 mod listener;
 mod outlier;
@@ -15,8 +16,9 @@ mod tls;
 pub use assignment::{Assignment, Endpoint, Health, Locality};
 pub use cluster::{
     Breakers, Cluster, Connection, Discovery, DnsFamily, DnsTarget, LbPolicy, LoadBalancing,
-    Outlier, RetryBudget, UpstreamProtocol,
+    Outlier, PeakEwma, RetryBudget, UpstreamProtocol,
 };
+pub use hashing::{HashCookie, HashPolicy, HashSource, Maglev, RingHash};
 pub use health_check::{HealthCheck, Probe};
 pub use listener::{AccessLog, HttpProtocol, Limits, Listener, RouteSource, Timeouts};
 pub use outlier::{FailurePercentage, LatencyOutlier, SuccessRate};

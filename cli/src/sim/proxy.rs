@@ -1,11 +1,14 @@
 //! A proxy without its sockets: what it knows of its hosts, and what it decides.
 //! All decisions are made by the code that proxies run.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use evenkeel_data_plane::balance::affinity::Affinity;
+use evenkeel_data_plane::balance::latency::Latency;
 use evenkeel_data_plane::balance::{HostIndex, Loads, Pick};
 use evenkeel_data_plane::health::outlier::Verdict;
 use evenkeel_data_plane::limit::Limiter;
@@ -60,6 +63,8 @@ pub(super) struct Tries {
     pub(super) asked: Asked,
     /// When it must be over.
     pub(super) deadline: Option<Tick>,
+    /// Hash of what ties it to a host.
+    pub(super) affinity: Option<u64>,
     /// Hosts to avoid.
     tried: Vec<u64>,
     granted: u32,
@@ -85,6 +90,7 @@ impl Tries {
         Self {
             asked,
             deadline,
+            affinity: None,
             tried: Vec::new(),
             granted: 0,
             holds_retry: false,
@@ -92,10 +98,21 @@ impl Tries {
     }
 }
 
-/// Requests in progress, as its balancer sees them.
-struct Live<'a>(&'a HostSet);
+/// Its hosts and its requests in progress, as its balancer sees them.
+struct Live<'a>(&'a HostSet, u32);
 
 impl Loads for Live<'_> {
+    fn latency(&self, host: HostIndex) -> Option<&Latency> {
+        let place = usize::try_from(host.0).ok()?;
+        let member = self.0.members.get(place)?;
+        Some(&member.host.shared.latency)
+    }
+
+    /// Without the request that asks.
+    fn total(&self, _: &[HostIndex]) -> u32 {
+        self.1.saturating_sub(1)
+    }
+
     fn active(&self, host: HostIndex) -> u32 {
         let place = usize::try_from(host.0).unwrap_or(usize::MAX);
         let member = self.0.members.get(place);
@@ -144,6 +161,15 @@ impl Proxy {
         }
     }
 
+    /// Hash of what ties a request to a host, where hosts are chosen by it.
+    pub(super) fn affinity(&self, asked: Asked, entropy: impl FnMut() -> u64) -> Option<u64> {
+        if !self.settings.cluster.load_balancing.policy.is_hashing() {
+            return None;
+        }
+        let policies = &self.forward(asked).hash_policy;
+        Affinity::of(policies, &asked.head(), asked.address(), entropy).hash
+    }
+
     /// How often ejected hosts are looked at.
     pub(super) fn interval(&self) -> Option<Duration> {
         self.settings
@@ -190,10 +216,13 @@ impl Proxy {
         let pick = Pick {
             now,
             entropy,
-            affinity: None,
+            affinity: tries.affinity,
             tried: &avoided,
         };
-        let chosen = self.hosts.balancer.pick(&Live(&self.hosts), &pick);
+        let chosen = self
+            .hosts
+            .balancer
+            .pick(&Live(&self.hosts, self.active), &pick);
         let place = chosen.and_then(|chosen| usize::try_from(chosen.0).ok());
         let Some(member) = place.and_then(|place| self.hosts.members.get(place)) else {
             self.counts.no_host += 1;
@@ -209,8 +238,22 @@ impl Proxy {
         host.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Tells health how an attempt ended; whether its host was ejected for it.
-    pub(super) fn observe(&mut self, host: &Host, outcome: Outcome, now: Tick) -> bool {
+    /// Tells health how an attempt ended that began at this time; whether its host
+    /// was ejected for it.
+    pub(super) fn observe(
+        &mut self,
+        (host, began): (&Host, Tick),
+        outcome: Outcome,
+        now: Tick,
+    ) -> bool {
+        let balancing = &self.settings.cluster.load_balancing;
+        if let ir::LbPolicy::PeakEwma(settings) = &balancing.policy {
+            let (latency, failed) = (&host.shared.latency, outcome.is_failure());
+            latency.observe(now.since(began), failed, now, settings);
+        }
+        if let Some(tally) = host.counts.of(0).tally.get() {
+            tally.observe(outcome, now.since(began));
+        }
         let Some(settings) = self.settings.cluster.outlier else {
             return false;
         };
@@ -285,16 +328,32 @@ impl Proxy {
         idle && self.active == 0 && self.budget.active() == 0
     }
 
-    /// Brings back the hosts whose time is over; how many those are.
-    pub(super) fn sweep(&mut self, now: Tick) -> usize {
+    /// Brings back the hosts whose time is over, and takes out those that stand out
+    /// among the others: how many came back, and the addresses of those that are
+    /// out.
+    pub(super) fn sweep(
+        &mut self,
+        now: Tick,
+        entropy: impl FnMut() -> u64,
+    ) -> (usize, Vec<SocketAddr>) {
         let Some(settings) = self.settings.cluster.outlier else {
-            return 0;
+            return (0, Vec::new());
         };
+        let before = self.membership.generation;
         let returned = self.membership.sweep(now, &settings).len();
-        if returned > 0 {
+        let judged = self.membership.compare(now, &settings, entropy);
+        if self.membership.generation != before {
             self.refresh();
         }
-        returned
+        let mut ejected = Vec::new();
+        for (address, _, verdict) in judged {
+            match verdict {
+                Verdict::Ejected { .. } => ejected.push(address),
+                Verdict::Overflow => self.counts.spared += 1,
+                Verdict::AlreadyOut => {}
+            }
+        }
+        (returned, ejected)
     }
 
     fn refresh(&mut self) {

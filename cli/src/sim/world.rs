@@ -22,7 +22,7 @@ use super::entropy::{Entropy, Stream};
 use super::proxy::{Counts, Proxy};
 use super::register::{Key, Register};
 use super::scenario::{Scenario, Timeline};
-use super::settings::Settings;
+use super::settings::{self, Settings};
 
 mod calls;
 mod visits;
@@ -265,9 +265,15 @@ impl<'a> World<'a> {
         else {
             return;
         };
-        let returned = proxy.sweep(self.now);
+        let interval = proxy.interval();
+        let (returned, ejected) = proxy.sweep(self.now, || self.drawn.next());
+        let is_last = tier + 1 == self.tiers.len();
+        for address in ejected {
+            let endpoint = is_last.then(|| settings::place(address));
+            self.books.ejected(self.now, endpoint);
+        }
         self.books.returned += u64::try_from(returned).unwrap_or_default();
-        if let Some(interval) = proxy.interval()
+        if let Some(interval) = interval
             && self.now < self.end
         {
             let event = Event::Sweep(tier, place);

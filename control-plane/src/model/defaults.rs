@@ -1,6 +1,7 @@
 //! The defaults, as the layer behind every resource and policy. The comments of
 //! the protocol files state the same values.
 
+use evenkeel_shared::ir;
 use evenkeel_shared::proto::v1;
 use evenkeel_shared::proto::v1::load_balancer::Policy as Algorithm;
 
@@ -14,6 +15,11 @@ const fn millis(millis: i32) -> prost_types::Duration {
         nanos: millis * 1_000_000,
     }
 }
+
+/// In which time latency is forgotten.
+pub(super) const DECAY: prost_types::Duration = seconds(10);
+/// What a failure costs beside its time.
+pub(super) const FAILURE_PENALTY: prost_types::Duration = seconds(5);
 
 /// What holds where `explicit` says nothing. A default that depends on another
 /// value follows it: an attempt may not take longer than its request, and a
@@ -103,16 +109,33 @@ fn outlier_detection(explicit: Option<&v1::OutlierDetection>) -> v1::OutlierDete
     }
 }
 
-/// A full scan draws nothing.
+/// The settings of the algorithm that is meant. A full scan draws nothing.
 fn load_balancer(explicit: Option<&v1::LoadBalancer>) -> v1::LoadBalancer {
-    let full_scan = explicit.is_some_and(|balancer| {
-        matches!(balancer.policy, Some(Algorithm::LeastRequest(least)) if least.full_scan)
-    });
+    let policy = match explicit.and_then(|balancer| balancer.policy) {
+        Some(Algorithm::RingHash(_)) => Algorithm::RingHash(v1::RingHash {
+            min_size: Some(ir::RingHash::DEFAULT_MIN_SIZE),
+            max_size: Some(ir::RingHash::MAX_SIZE),
+            balance_factor: None,
+        }),
+        Some(Algorithm::Maglev(_)) => Algorithm::Maglev(v1::Maglev {
+            table_size: Some(ir::Maglev::DEFAULT_TABLE_SIZE),
+            balance_factor: None,
+        }),
+        Some(Algorithm::PeakEwma(_)) => Algorithm::PeakEwma(v1::PeakEwma {
+            decay: Some(DECAY),
+            failure_penalty: Some(FAILURE_PENALTY),
+        }),
+        other => {
+            let full_scan =
+                matches!(other, Some(Algorithm::LeastRequest(least)) if least.full_scan);
+            Algorithm::LeastRequest(v1::LeastRequest {
+                choices: (!full_scan).then_some(2),
+                full_scan: false,
+            })
+        }
+    };
     v1::LoadBalancer {
-        policy: Some(Algorithm::LeastRequest(v1::LeastRequest {
-            choices: (!full_scan).then_some(2),
-            full_scan: false,
-        })),
+        policy: Some(policy),
         panic_threshold: Some(50.0),
     }
 }

@@ -1,6 +1,7 @@
 //! The settings that a policy can carry: what each may be, and what they become
 //! once all layers are merged.
 
+mod balancing;
 mod consistency;
 mod outlier;
 
@@ -10,7 +11,6 @@ use std::time::Duration;
 use evenkeel_shared::error::Faults;
 use evenkeel_shared::ir;
 use evenkeel_shared::proto::v1;
-use evenkeel_shared::proto::v1::load_balancer::Policy as Algorithm;
 use evenkeel_shared::units::format_duration;
 
 pub(super) use consistency::contradictions;
@@ -131,7 +131,7 @@ pub(super) fn cluster_settings(layers: &v1::Policy, faults: &mut Faults) -> Clus
     let connections = layers.connection.unwrap_or_default();
     ClusterSettings {
         load_balancing: within(faults, "loadBalancer", |faults| {
-            load_balancing(&balancer, faults)
+            balancing::load_balancing(&balancer, faults)
         }),
         breakers: within(faults, "circuitBreakers", |faults| {
             circuit_breakers(&breakers, faults)
@@ -227,42 +227,6 @@ fn rate_limit(limit: &v1::RateLimit, faults: &mut Faults) -> ir::RateLimit {
         per,
         burst: burst.unwrap_or(*tokens),
         key,
-    }
-}
-
-fn load_balancing(balancer: &v1::LoadBalancer, faults: &mut Faults) -> ir::LoadBalancing {
-    let v1::LoadBalancer {
-        panic_threshold,
-        policy,
-    } = balancer;
-    let policy = match policy {
-        Some(Algorithm::RoundRobin(v1::RoundRobin {})) => ir::LbPolicy::RoundRobin,
-        Some(Algorithm::Random(v1::Random {})) => ir::LbPolicy::Random,
-        Some(Algorithm::LeastRequest(least)) => least_request(*least, faults),
-        None => least_request(v1::LeastRequest::default(), faults),
-    };
-    ir::LoadBalancing {
-        policy,
-        panic_threshold: fields::percent(*panic_threshold, "panicThreshold", faults),
-    }
-}
-
-/// `choices` is a setting of the algorithm: naming the algorithm without it
-/// means 2, whatever a layer further away says.
-fn least_request(least: v1::LeastRequest, faults: &mut Faults) -> ir::LbPolicy {
-    let v1::LeastRequest { choices, full_scan } = least;
-    if full_scan && choices.is_some() {
-        faults.add(
-            "leastRequest.choices",
-            "has no effect together with `fullScan`",
-        );
-    }
-    if full_scan {
-        return ir::LbPolicy::LeastRequestFullScan;
-    }
-    let choices = choices.unwrap_or(2);
-    ir::LbPolicy::LeastRequest {
-        choices: fields::range(choices, 2..=100, "leastRequest.choices", faults),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use evenkeel_shared::ir;
 
-use crate::balance::{Balancer, HostIndex};
+use crate::balance::{Balancer, HostIndex, Usable};
 use crate::health::active::{Checks, Standing};
 use crate::health::outlier::{Cause, Ejections, Verdict, Windows};
 use crate::health::panic;
@@ -184,7 +184,7 @@ impl Membership {
             .filter(|(_, member)| member.excluded.is_none())
             .count();
         let panic = panic(healthy, total, settings.panic_threshold);
-        let usable: Vec<(HostIndex, u32)> = indexed
+        let usable: Vec<Usable> = indexed
             .iter()
             .filter(|entry| {
                 if panic {
@@ -193,9 +193,13 @@ impl Membership {
                     entry.1.excluded.is_none()
                 }
             })
-            .map(|(index, member)| (*index, member.weight))
+            .map(|(index, member)| Usable {
+                host: *index,
+                weight: member.weight,
+                address: member.host.address,
+            })
             .collect();
-        let balancer = Balancer::build(settings.policy, &usable, seed);
+        let balancer = Balancer::over(settings.policy, &usable, seed);
         HostSet {
             members,
             balancer,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
+use crate::balance::latency::Latency;
 use crate::health::outlier::{Counters, Tally};
 use crate::telemetry::counters::Sharded;
 
@@ -17,6 +18,8 @@ pub struct Shared {
     pub connections: AtomicU32,
     /// Requests of any worker that wait for a connection to this host.
     pub waiting: AtomicU32,
+    /// How long it takes; observed where the cluster balances by it.
+    pub latency: Latency,
     /// Consecutive failures.
     pub outlier: Counters,
     /// Set when the host has left its cluster: its connections are closed as

@@ -100,6 +100,7 @@ pub(crate) fn route(cluster: &str) -> Route {
             retry: None,
             path_rewrite: None,
             host_rewrite: None,
+            hash_policy: Vec::new(),
         })),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),

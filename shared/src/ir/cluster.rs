@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ir::{
-    Assignment, FailurePercentage, HealthCheck, LatencyOutlier, ProxyProtocol, SuccessRate,
-    UpstreamTls,
+    Assignment, FailurePercentage, HealthCheck, LatencyOutlier, Maglev, ProxyProtocol, RingHash,
+    SuccessRate, UpstreamTls,
 };
 use crate::names::{AssignmentName, ClusterName};
 use crate::units::{Percent, duration_text, optional_duration_text};
@@ -114,6 +114,30 @@ pub enum LbPolicy {
     LeastRequestFullScan,
     /// At random, by weight.
     Random,
+    /// By the hash of the request, on a ring.
+    RingHash(RingHash),
+    /// By the hash of the request, in a table.
+    Maglev(Maglev),
+    /// Least latency of two drawn, with what is in progress.
+    PeakEwma(PeakEwma),
+}
+
+impl LbPolicy {
+    /// Whether it asks what ties a request to an endpoint.
+    pub fn is_hashing(&self) -> bool {
+        matches!(self, Self::RingHash(_) | Self::Maglev(_))
+    }
+}
+
+/// How latency is weighed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeakEwma {
+    /// Time in which what was seen loses all but 1/e of its weight; not zero.
+    #[serde(with = "duration_text")]
+    pub decay: Duration,
+    /// What a failure costs beside its time.
+    #[serde(with = "duration_text")]
+    pub failure_penalty: Duration,
 }
 
 /// Upper bounds on what is open at once, for the whole process.

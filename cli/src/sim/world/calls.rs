@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_data_plane::outcome::Outcome;
+use evenkeel_data_plane::tick::Tick;
 use evenkeel_data_plane::upstream::host::Host;
 
 use super::{Asking, Attempted, Event, World};
@@ -27,6 +28,7 @@ pub(super) struct Call {
 #[derive(Debug)]
 struct Attempt {
     number: u64,
+    began: Tick,
     host: Arc<Host>,
     /// What a proxy of the next tier makes of it.
     inner: Option<Key>,
@@ -45,13 +47,16 @@ impl World<'_> {
             self.reply(asking, status(code), false, Duration::ZERO);
             return None;
         }
+        let mut tries = Tries::new(asked, None);
+        tries.affinity = proxy.affinity(asked, || self.drawn.next());
         let deadline = proxy.forward(asked).timeout;
         let deadline = deadline.map(|limit| self.now.plus(limit));
+        tries.deadline = deadline;
         let call = self.calls.add(Call {
             asking,
             tier,
             proxy: place,
-            tries: Tries::new(asked, deadline),
+            tries,
             attempt: None,
         });
         if let Some(deadline) = deadline {
@@ -83,6 +88,7 @@ impl World<'_> {
         let place = settings::place(host.address);
         call.attempt = Some(Attempt {
             number,
+            began: self.now,
             host,
             inner: None,
         });
@@ -122,10 +128,10 @@ impl World<'_> {
         outcome: Outcome,
         is_final: bool,
     ) {
-        let Some(host) = self.end_attempt(key, Some(number)) else {
+        let Some((host, began)) = self.end_attempt(key, Some(number)) else {
             return;
         };
-        self.observe(key, &host, outcome);
+        self.observe(key, (&host, began), outcome);
         let entropy = self.drawn.next();
         let Some(call) = self.calls.get(key) else {
             return;
@@ -142,8 +148,8 @@ impl World<'_> {
 
     /// The time of a call is over.
     pub(super) fn deadline(&mut self, key: Key) {
-        if let Some(host) = self.end_attempt(key, None) {
-            self.observe(key, &host, Outcome::PerTryTimeout);
+        if let Some((host, began)) = self.end_attempt(key, None) {
+            self.observe(key, (&host, began), Outcome::PerTryTimeout);
         }
         self.finish(key, 504, true);
     }
@@ -156,9 +162,9 @@ impl World<'_> {
         }
     }
 
-    /// The attempt of a call is no more; its host. With a number, only if it is
-    /// that one.
-    fn end_attempt(&mut self, key: Key, number: Option<u64>) -> Option<Arc<Host>> {
+    /// The attempt of a call is no more; its host, and when it began. With a number,
+    /// only if it is that one.
+    fn end_attempt(&mut self, key: Key, number: Option<u64>) -> Option<(Arc<Host>, Tick)> {
         let call = self.calls.get(key)?;
         let attempt = call.attempt.as_ref()?;
         if number.is_some_and(|number| number != attempt.number) {
@@ -169,15 +175,15 @@ impl World<'_> {
         if let Some(inner) = attempt.inner {
             self.cancel(inner);
         }
-        Some(attempt.host)
+        Some((attempt.host, attempt.began))
     }
 
-    fn observe(&mut self, key: Key, host: &Host, outcome: Outcome) {
+    fn observe(&mut self, key: Key, (host, began): (&Host, Tick), outcome: Outcome) {
         let Some(call) = self.calls.get(key) else {
             return;
         };
         let (tier, proxy) = (call.tier, &mut self.tiers[call.tier][call.proxy]);
-        if proxy.observe(host, outcome, self.now) {
+        if proxy.observe((host, began), outcome, self.now) {
             let is_endpoint = tier + 1 == self.tiers.len();
             let place = settings::place(host.address);
             self.books.ejected(self.now, is_endpoint.then_some(place));

@@ -111,6 +111,14 @@ fn an_endpoint_that_fails_all_is_taken_out_and_clients_see_nothing_of_it() {
 }
 
 #[test]
+fn a_slow_endpoint_is_taken_out_by_its_latency_and_by_nothing_else() {
+    let mut scenario = shipped("s1-slow-replica");
+    assert_eq!(report(&scenario).ejections, 0);
+    scenario.policy = serde_json::from_str(r#"{"outlierDetection": {"latency": {}}}"#).unwrap();
+    assert_eq!(report(&scenario).ejections, scenario.proxies[0]);
+}
+
+#[test]
 fn without_retries_and_ejection_clients_see_the_failures() {
     let mut scenario = shipped("s2b-black-hole");
     scenario.policy = serde_json::from_str(

@@ -264,6 +264,7 @@ fn listener() -> ir::Listener {
             retry: None,
             path_rewrite: None,
             host_rewrite: None,
+            hash_policy: Vec::new(),
         })),
         request_headers: ir::HeaderEdits::default(),
         response_headers: ir::HeaderEdits::default(),

@@ -8,7 +8,7 @@ use crate::runtime::membership::cause_label;
 use crate::upstream::cluster::{Cluster, ClusterCounts};
 use crate::upstream::host::Host;
 
-/// Hosts that have series of their own; with five series each, this bounds what
+/// Hosts that have series of their own; with six series each, this bounds what
 /// a scrape costs.
 const SHOWN_HOSTS: usize = 1_000;
 
@@ -232,6 +232,19 @@ pub(super) const METRICS: &[Metric] = &[
             each_host(moment, |cluster, address, host| {
                 let number = host.shared.in_flight.load(Ordering::Relaxed);
                 out.level(&[cluster, address], f64::from(number));
+            });
+        },
+    },
+    Metric {
+        name: "evenkeel_host_latency_seconds",
+        kind: Kind::Gauge,
+        labels: &["cluster", "host"],
+        help: "What an attempt at a host is taken to cost, where that decides who is asked",
+        read: |moment, out| {
+            each_host(moment, |cluster, address, host| {
+                if let Some(latency) = host.shared.latency.known() {
+                    out.level(&[cluster, address], latency.as_secs_f64());
+                }
             });
         },
     },

@@ -3,6 +3,7 @@
 mod balancing;
 mod breakers;
 mod dns;
+mod hashing;
 mod health_check;
 mod outlier;
 mod protocol;
@@ -157,7 +158,16 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
         },
         found,
     );
-    let policy = balancing::policy(lb_policy, lb_config, load_balancing_policy, found);
+    let policy = balancing::policy(
+        balancing::Wire {
+            named: lb_policy,
+            config: lb_config,
+            list: load_balancing_policy,
+            common: common_lb_config.as_ref(),
+        },
+        found,
+    );
+    let policy = balancing::by_latency(policy, extras.peak_ewma, found);
     let panic_threshold = balancing::panic_threshold(common_lb_config, found);
     let breakers = breakers::breakers(
         circuit_breakers.unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! `Cluster`.
 
+mod balancing;
 mod dns;
 mod health_check;
 mod outlier;
@@ -8,11 +9,11 @@ use std::collections::HashMap;
 
 use envoy_types::util::pack_any;
 
-use super::values::{duration, duration_or_zero, extension, from_ads, number, percent};
+use super::values::{duration, duration_or_zero, from_ads, number, percent};
 use super::{assignment, transport};
 use crate::ir;
 use crate::xds::extras::{self, ClusterExtras};
-use crate::xds::wire::{UPSTREAM_HTTP, cluster, core, least_request, random, round_robin};
+use crate::xds::wire::{UPSTREAM_HTTP, cluster, core};
 use crate::xds::wire::{pb, upstream_http};
 
 /// Writes a cluster.
@@ -40,7 +41,7 @@ pub(in crate::xds) fn cluster(from: &ir::Cluster) -> cluster::Cluster {
             Some(assignment::assignment(endpoints)),
         ),
     };
-    let (named, policy) = balancing(from.load_balancing.policy);
+    let (named, policy) = balancing::policy(from.load_balancing.policy);
     let looked_up = match &from.discovery {
         ir::Discovery::Dns(target) => Some(target),
         ir::Discovery::Named(_) | ir::Discovery::Inline(_) => None,
@@ -72,56 +73,13 @@ pub(in crate::xds) fn cluster(from: &ir::Cluster) -> cluster::Cluster {
         metadata: extras::write(&ClusterExtras {
             min_retries_per_second: from.breakers.retries.min_per_second,
             latency_outlier: from.outlier.and_then(|outlier| outlier.latency),
+            peak_ewma: match from.load_balancing.policy {
+                ir::LbPolicy::PeakEwma(settings) => Some(settings),
+                _ => None,
+            },
         }),
         ..cluster::Cluster::default()
     }
-}
-
-/// The algorithm, in the old field for gRPC of old and in the list that wins
-/// where it is known.
-fn balancing(policy: ir::LbPolicy) -> (cluster::cluster::LbPolicy, cluster::LoadBalancingPolicy) {
-    use cluster::cluster::LbPolicy;
-    use least_request::least_request::SelectionMethod;
-
-    const LEAST_REQUEST: &str = "envoy.load_balancing_policies.least_request";
-    let least = |choices, method: SelectionMethod| {
-        extension(
-            LEAST_REQUEST,
-            least_request::LeastRequest {
-                choice_count: choices,
-                selection_method: method.into(),
-                ..least_request::LeastRequest::default()
-            },
-        )
-    };
-    let (named, config) = match policy {
-        ir::LbPolicy::RoundRobin => (
-            LbPolicy::RoundRobin,
-            extension(
-                "envoy.load_balancing_policies.round_robin",
-                round_robin::RoundRobin::default(),
-            ),
-        ),
-        ir::LbPolicy::LeastRequest { choices } => (
-            LbPolicy::LeastRequest,
-            least(number(choices), SelectionMethod::NChoices),
-        ),
-        ir::LbPolicy::LeastRequestFullScan => (
-            LbPolicy::LeastRequest,
-            least(None, SelectionMethod::FullScan),
-        ),
-        ir::LbPolicy::Random => (
-            LbPolicy::Random,
-            extension(
-                "envoy.load_balancing_policies.random",
-                random::Random::default(),
-            ),
-        ),
-    };
-    let policies = vec![cluster::load_balancing_policy::Policy {
-        typed_extension_config: Some(config),
-    }];
-    (named, cluster::LoadBalancingPolicy { policies })
 }
 
 fn breakers(from: &ir::Breakers, max_per_host: Option<u32>) -> cluster::CircuitBreakers {

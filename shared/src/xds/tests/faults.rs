@@ -241,13 +241,101 @@ fn an_algorithm_must_be_known() {
     cluster_refused(
         |c| {
             c.load_balancing_policy = None;
-            c.lb_policy = cds::cluster::LbPolicy::RingHash.into();
+            c.lb_policy = cds::cluster::LbPolicy::ClusterProvided.into();
         },
-        "lb_policy: invalid value \"RING_HASH\": not supported by evenkeel",
+        "lb_policy: invalid value \"CLUSTER_PROVIDED\": not supported by evenkeel",
     );
     cluster_refused(
         |c| c.load_balancing_policy.as_mut().unwrap().policies.clear(),
         "load_balancing_policy.policies: holds no policy",
+    );
+}
+
+#[test]
+fn tables_for_hashes_must_be_possible() {
+    use cds::cluster::{LbConfig, LbPolicy, MaglevLbConfig, RingHashLbConfig};
+
+    let size = |value| Some(pb::UInt64Value { value });
+    let old = |policy: LbPolicy, config: LbConfig, expected| {
+        cluster_refused(
+            |c| {
+                c.load_balancing_policy = None;
+                c.lb_policy = policy.into();
+                c.lb_config = Some(config);
+            },
+            expected,
+        );
+    };
+    let ring = |min, max, function| {
+        LbConfig::RingHashLbConfig(RingHashLbConfig {
+            minimum_ring_size: size(min),
+            maximum_ring_size: size(max),
+            hash_function: function,
+        })
+    };
+    old(
+        LbPolicy::RingHash,
+        ring(0, 8, 0),
+        "ring_hash_lb_config.minimum_ring_size: invalid value 0",
+    );
+    old(
+        LbPolicy::RingHash,
+        ring(9, 8, 0),
+        "ring_hash_lb_config.minimum_ring_size: invalid value 9: must be at most",
+    );
+    old(
+        LbPolicy::RingHash,
+        ring(1, 8, 1),
+        "ring_hash_lb_config.hash_function: not supported by evenkeel",
+    );
+    old(
+        LbPolicy::Maglev,
+        LbConfig::MaglevLbConfig(MaglevLbConfig {
+            table_size: size(65_536),
+        }),
+        "maglev_lb_config.table_size: invalid value 65536: must be a prime",
+    );
+}
+
+#[test]
+fn what_is_hashed_must_be_known() {
+    use rds::route_action::HashPolicy;
+    use rds::route_action::hash_policy::{Cookie, FilterState, Header, PolicySpecifier};
+
+    let refuses = |specifier: PolicySpecifier, expected: &str| {
+        let message = forward_with(|action| {
+            action.hash_policy = vec![HashPolicy {
+                terminal: false,
+                policy_specifier: Some(specifier),
+            }];
+        });
+        let action = "virtual_hosts[0].routes[0].route";
+        refused(&message, &format!("{action}.{expected}"));
+    };
+    let header = |name: &str| {
+        PolicySpecifier::Header(Header {
+            header_name: name.to_owned(),
+            regex_rewrite: None,
+        })
+    };
+    refuses(
+        header("a b"),
+        "hash_policy[0].header.header_name: invalid value",
+    );
+    refuses(
+        header(":path"),
+        "hash_policy[0].header.header_name: not supported by evenkeel",
+    );
+    refuses(
+        PolicySpecifier::FilterState(FilterState::default()),
+        "hash_policy[0].filter_state: not supported by evenkeel",
+    );
+    refuses(
+        PolicySpecifier::Cookie(Cookie {
+            name: "a;b".to_owned(),
+            ..Cookie::default()
+        }),
+        "hash_policy[0].cookie.name: invalid value",
     );
 }
 

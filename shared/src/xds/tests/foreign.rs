@@ -154,6 +154,61 @@ fn the_first_algorithm_that_is_known_is_taken() {
 }
 
 #[test]
+fn a_ring_in_its_old_place_is_understood() {
+    let mut message = bare_cluster();
+    message.lb_policy = cds::cluster::LbPolicy::RingHash.into();
+    assert_eq!(
+        cluster_of(&message).load_balancing.policy,
+        LbPolicy::RingHash(RingHash {
+            min_size: 1_024,
+            max_size: 8_388_608,
+            balance_factor: None,
+        })
+    );
+    let ring = cds::cluster::RingHashLbConfig {
+        minimum_ring_size: Some(pb::UInt64Value { value: 64 }),
+        maximum_ring_size: Some(pb::UInt64Value { value: 128 }),
+        ..cds::cluster::RingHashLbConfig::default()
+    };
+    message.lb_config = Some(cds::cluster::LbConfig::RingHashLbConfig(ring));
+    let common = cds::cluster::common_lb_config::ConsistentHashingLbConfig {
+        hash_balance_factor: Some(pb::UInt32Value { value: 150 }),
+        ..<_>::default()
+    };
+    message.common_lb_config = Some(cds::cluster::CommonLbConfig {
+        consistent_hashing_lb_config: Some(common),
+        ..cds::cluster::CommonLbConfig::default()
+    });
+    assert_eq!(
+        cluster_of(&message).load_balancing.policy,
+        LbPolicy::RingHash(RingHash {
+            min_size: 64,
+            max_size: 128,
+            balance_factor: Some(150),
+        })
+    );
+    message.lb_policy = cds::cluster::LbPolicy::Maglev.into();
+    assert_eq!(
+        cluster_of(&message).load_balancing.policy,
+        LbPolicy::Maglev(Maglev {
+            table_size: 65_537,
+            balance_factor: Some(150),
+        })
+    );
+}
+
+#[test]
+fn a_bound_on_hashing_means_nothing_to_other_algorithms() {
+    let mut message = bare_cluster();
+    message.common_lb_config = Some(cds::cluster::CommonLbConfig {
+        consistent_hashing_lb_config: Some(<_>::default()),
+        ..cds::cluster::CommonLbConfig::default()
+    });
+    let ignored = accepted(&message).ignored;
+    assert_eq!(ignored, ["common_lb_config.consistent_hashing_lb_config"]);
+}
+
+#[test]
 fn an_unset_field_of_a_route_means_what_envoy_means() {
     let message = forward_with(|action| {
         action.timeout = None;

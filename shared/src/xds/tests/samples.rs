@@ -105,6 +105,7 @@ pub(super) fn route() -> Route {
             retry: None,
             path_rewrite: None,
             host_rewrite: None,
+            hash_policy: Vec::new(),
         })),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),

@@ -298,17 +298,37 @@ fn forward() -> impl Strategy<Value = Forward> {
         option::of(retry()),
         option::of(path_rewrite()),
         option::of(host()),
+        vec(hash_policy(), 0..3),
     )
         .prop_map(
-            |(clusters, timeout, per_try_timeout, retry, path_rewrite, host_rewrite)| Forward {
-                clusters,
-                timeout,
-                per_try_timeout,
-                retry,
-                path_rewrite,
-                host_rewrite,
+            |(clusters, timeout, per_try_timeout, retry, path_rewrite, host_rewrite, hashed)| {
+                Forward {
+                    clusters,
+                    timeout,
+                    per_try_timeout,
+                    retry,
+                    path_rewrite,
+                    host_rewrite,
+                    hash_policy: hashed,
+                }
             },
         )
+}
+
+/// Boxed, because the stack of a test is small.
+fn hash_policy() -> BoxedStrategy<HashPolicy> {
+    let path = option::of("/[a-z]{0,9}");
+    let cookie = ("[A-Za-z]{1,9}", option::of(duration()), path)
+        .prop_map(|(name, ttl, path)| HashSource::Cookie(HashCookie { name, ttl, path }));
+    let source = prop_oneof![
+        "[a-z][a-z-]{0,9}".prop_map(HashSource::Header),
+        cookie,
+        Just(HashSource::ClientAddress),
+        "[a-z]{1,9}".prop_map(HashSource::Query)
+    ];
+    (source, any::<bool>())
+        .prop_map(|(source, terminal)| HashPolicy { source, terminal })
+        .boxed()
 }
 
 fn retry() -> impl Strategy<Value = RetryPolicy> {
@@ -388,6 +408,38 @@ fn rate_limit() -> impl Strategy<Value = RateLimit> {
     })
 }
 
+/// Boxed, because the stack of a test is small.
+fn lb_policy() -> BoxedStrategy<LbPolicy> {
+    prop_oneof![
+        Just(LbPolicy::RoundRobin),
+        (duration(), duration()).prop_map(|(decay, failure_penalty)| {
+            LbPolicy::PeakEwma(PeakEwma {
+                decay,
+                failure_penalty,
+            })
+        }),
+        (2_u32..).prop_map(|choices| LbPolicy::LeastRequest { choices }),
+        Just(LbPolicy::LeastRequestFullScan),
+        Just(LbPolicy::Random),
+        (1_u32..5_000, 5_000_u32..8_000_000, option::of(100_u32..)).prop_map(
+            |(min_size, max_size, balance_factor)| LbPolicy::RingHash(RingHash {
+                min_size,
+                max_size,
+                balance_factor,
+            })
+        ),
+        (
+            proptest::sample::select(vec![2_u32, 251, 65_537, 5_000_011]),
+            option::of(100_u32..)
+        )
+            .prop_map(|(table_size, balance_factor)| LbPolicy::Maglev(Maglev {
+                table_size,
+                balance_factor,
+            }))
+    ]
+    .boxed()
+}
+
 pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
     let discovery = prop_oneof![
         name().prop_map(|name| Discovery::Named(name.as_str().into())),
@@ -395,16 +447,11 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
         dns_target().prop_map(Discovery::Dns)
     ];
     let protocol = prop_oneof![Just(UpstreamProtocol::Http1), Just(UpstreamProtocol::Http2)];
-    let policy = prop_oneof![
-        Just(LbPolicy::RoundRobin),
-        (2_u32..).prop_map(|choices| LbPolicy::LeastRequest { choices }),
-        Just(LbPolicy::LeastRequestFullScan),
-        Just(LbPolicy::Random)
-    ];
-    let load_balancing = (policy, percent()).prop_map(|(policy, panic_threshold)| LoadBalancing {
-        policy,
-        panic_threshold,
-    });
+    let load_balancing =
+        (lb_policy(), percent()).prop_map(|(policy, panic_threshold)| LoadBalancing {
+            policy,
+            panic_threshold,
+        });
     let connection = (
         option::of(any::<u32>()),
         duration(),
