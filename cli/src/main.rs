@@ -40,6 +40,7 @@ mod role;
 mod rollback;
 mod schema;
 mod settings;
+mod sim;
 mod sources;
 mod status;
 mod token;
@@ -127,6 +128,8 @@ enum Command {
     Endpoints(endpoints::EndpointsArgs),
     /// Wait until the proxies have a revision.
     Wait(wait::WaitVerbArgs),
+    /// Simulate what goes wrong, and tell what clients would notice.
+    Sim(sim::SimArgs),
     /// Print the JSON Schema of the files.
     Schema(schema::SchemaArgs),
     /// Make, show and end tokens.
@@ -189,6 +192,7 @@ fn run(command: Command, terminal: &mut Terminal) -> Result<Verdict, Failure> {
         Command::Completion(args) => completion::run(&args, Cli::command(), terminal),
         Command::Man(args) => man::run(&args, Cli::command(), terminal),
         Command::Pki(args) => pki::run(&args, terminal),
+        Command::Sim(args) => sim::run(&args, terminal),
         // Many streams and handshakes at once; everything else waits for one
         // thing at a time.
         serving @ Command::ControlPlane(_) => {
@@ -230,7 +234,8 @@ async fn ask(command: Command, terminal: &mut Terminal) -> Result<Verdict, Failu
         | Command::Config(_)
         | Command::Completion(_)
         | Command::Man(_)
-        | Command::Pki(_) => Ok(Verdict::Good),
+        | Command::Pki(_)
+        | Command::Sim(_) => Ok(Verdict::Good),
     }
 }
 
@@ -254,6 +259,7 @@ impl Command {
             Self::Auth(args) => args.format(),
             Self::Audit(args) => args.output.output,
             Self::Pki(args) => args.format(),
+            Self::Sim(args) => args.format(),
             Self::Version(args) => args.output,
             Self::ControlPlane(_)
             | Self::Proxy(_)
@@ -291,6 +297,7 @@ impl Command {
             | Self::Schema(_)
             | Self::Config(_)
             | Self::Pki(_)
+            | Self::Sim(_)
             | Self::Probe(_)
             | Self::Completion(_)
             | Self::Man(_) => None,
@@ -352,6 +359,8 @@ mod tests {
             "auth can-i write cluster/cart",
             "auth whoami -o json",
             "audit cluster/cart --limit 5 --subject token/ci --diff",
+            "sim list -o name",
+            "sim --scenario s1-slow-replica -f shop.yaml --cluster cart --seed 7 -o json",
             "pki issue proxy edge-1 --dir pki --group edge --lifetime 30d",
         ];
         for line in lines {

@@ -11,6 +11,7 @@ mod defaults;
 mod effective;
 mod endpoints;
 mod fields;
+mod health_check;
 mod links;
 mod listener;
 mod merge;

@@ -267,12 +267,17 @@ impl Common {
         applier
     }
 
-    fn health(&self, triggers: mpsc::Receiver<health::Trigger>, seed: u64) -> health::task::Task {
+    fn health(
+        &mut self,
+        triggers: mpsc::Receiver<health::Trigger>,
+        seed: u64,
+    ) -> health::task::Task {
         health::task::Task {
             current: Arc::clone(&self.current),
             triggers,
             clock: self.clock,
             seed,
+            entropy: self.fork(),
             shutdown: self.ending.clone(),
         }
     }

@@ -5,17 +5,28 @@
 //! made when it is built; the only thing that ever changes in it is the cursor
 //! of round robin. The same questions in the same order get the same answers.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
 use evenkeel_shared::ir;
 
 use crate::tick::Tick;
 
+pub mod affinity;
 mod draw;
+mod hashing;
+pub mod latency;
+mod maglev;
+mod ring;
 mod turns;
+mod xxhash;
 
 #[cfg(test)]
 mod tests;
 
 use draw::{Draws, Shares};
+use hashing::Hashing;
+use latency::Latency;
 use turns::Turns;
 
 /// How often a host that was tried is drawn again before all are looked at.
@@ -35,10 +46,33 @@ pub struct Pick<'a> {
     pub now: Tick,
     /// A random number, used up by this question.
     pub entropy: u64,
-    /// Hash of what ties a request to a host; no present policy looks at it.
+    /// Hash of what ties a request to a host; looked at by ring hash and Maglev.
     pub affinity: Option<u64>,
     /// Hosts this request has tried; avoided while there are others.
     pub tried: &'a [HostIndex],
+}
+
+/// A host that may be picked.
+#[derive(Debug, Clone, Copy)]
+pub struct Usable {
+    /// Which one.
+    pub host: HostIndex,
+    /// Its weight; 0 leaves it out.
+    pub weight: u32,
+    /// Where it listens; this is what hashing knows it by.
+    pub address: SocketAddr,
+}
+
+/// A host that listens nowhere, as in a simulation: hashing knows it by its
+/// index.
+impl From<(HostIndex, u32)> for Usable {
+    fn from((host, weight): (HostIndex, u32)) -> Self {
+        Self {
+            host,
+            weight,
+            address: (Ipv4Addr::from_bits(host.0), 0).into(),
+        }
+    }
 }
 
 /// Live load as a balancer may see it: counters in production, a table in a
@@ -46,6 +80,17 @@ pub struct Pick<'a> {
 pub trait Loads {
     /// Requests in progress at the host.
     fn active(&self, host: HostIndex) -> u32;
+
+    /// Requests in progress at all of these hosts, or in their cluster.
+    fn total(&self, hosts: &[HostIndex]) -> u32 {
+        let active = hosts.iter().map(|host| self.active(*host));
+        active.fold(0, u32::saturating_add)
+    }
+
+    /// What is known of how long the host takes, if that is observed.
+    fn latency(&self, _host: HostIndex) -> Option<&Latency> {
+        None
+    }
 }
 
 /// Picks among the usable hosts of a cluster.
@@ -66,15 +111,30 @@ enum Rule {
     },
     LeastRequestFullScan,
     Random(Shares),
+    Hashing(Hashing),
+    PeakEwma {
+        decay: Duration,
+        shares: Shares,
+    },
 }
 
 impl Balancer {
-    /// Over the usable hosts and their weights; one of weight 0 is left out.
-    /// Two balancers over the same hosts differ by `seed` only in where round
-    /// robin begins, so that a fleet does not march in step.
+    /// Over hosts that listen nowhere, with their weights; see [`Self::over`].
     pub fn build(policy: ir::LbPolicy, usable: &[(HostIndex, u32)], seed: u64) -> Self {
-        let usable = usable.iter().filter(|(_, weight)| *weight > 0);
-        let (hosts, weights): (Vec<HostIndex>, Vec<u32>) = usable.copied().unzip();
+        let usable: Vec<Usable> = usable.iter().copied().map(Usable::from).collect();
+        Self::over(policy, &usable, seed)
+    }
+
+    /// Over the usable hosts. Two balancers over the same hosts differ by `seed`
+    /// only in where round robin begins, so that a fleet does not march in step.
+    pub fn over(policy: ir::LbPolicy, usable: &[Usable], seed: u64) -> Self {
+        let usable: Vec<Usable> = usable
+            .iter()
+            .copied()
+            .filter(|host| host.weight > 0)
+            .collect();
+        let (hosts, weights): (Vec<HostIndex>, Vec<u32>) =
+            usable.iter().map(|host| (host.host, host.weight)).unzip();
         let rule = match policy {
             ir::LbPolicy::RoundRobin => Rule::RoundRobin(Box::new(Turns::new(&weights, seed))),
             ir::LbPolicy::LeastRequest { choices } => Rule::LeastRequest {
@@ -83,6 +143,12 @@ impl Balancer {
             },
             ir::LbPolicy::LeastRequestFullScan => Rule::LeastRequestFullScan,
             ir::LbPolicy::Random => Rule::Random(Shares::new(&weights)),
+            ir::LbPolicy::RingHash(settings) => Rule::Hashing(Hashing::ring(settings, &usable)),
+            ir::LbPolicy::Maglev(settings) => Rule::Hashing(Hashing::maglev(settings, &usable)),
+            ir::LbPolicy::PeakEwma(settings) => Rule::PeakEwma {
+                decay: settings.decay,
+                shares: Shares::new(&weights),
+            },
         };
         Self {
             hosts: hosts.into(),
@@ -107,6 +173,16 @@ impl Balancer {
                 self.least_loaded_drawn(candidates, loads)?
             }
             Rule::LeastRequestFullScan => self.least_loaded(loads, pick.tried, &mut draws)?,
+            Rule::Hashing(hashing) => hashing.place(self, loads, pick),
+            Rule::PeakEwma { decay, shares } => {
+                let [first, second] = self.two(pick.tried, || shares.draw(&mut draws));
+                let cost = |place| self.cost(place, loads, (pick.now, *decay));
+                if cost(second) < cost(first) {
+                    second
+                } else {
+                    first
+                }
+            }
         };
         self.hosts.get(place).copied()
     }
@@ -139,6 +215,33 @@ impl Balancer {
             .chain(before)
             .find(|place| !self.is_tried(*place, tried))
             .unwrap_or(first)
+    }
+
+    /// Two places, another one each if there are two that were not tried.
+    fn two(&self, tried: &[HostIndex], mut draw: impl FnMut() -> usize) -> [usize; 2] {
+        let first = self.untried(tried, &mut draw);
+        let second = self.untried(tried, || {
+            let place = draw();
+            if place == first {
+                (place + 1).checked_rem(self.len()).unwrap_or_default()
+            } else {
+                place
+            }
+        });
+        [first, second]
+    }
+
+    /// Latency times the square of what would be in progress, by weight. The
+    /// square answers a queue before the latency that it causes is seen.
+    fn cost(&self, place: usize, loads: &impl Loads, (now, decay): (Tick, Duration)) -> f64 {
+        let active = self.active(place, loads);
+        let host = self.hosts.get(place);
+        let latency = host.and_then(|host| loads.latency(*host));
+        // Where nothing is observed, only what is in progress counts.
+        let cost = latency.map_or(1.0, |latency| latency.cost(active, now, decay));
+        let requests = f64::from(active) + 1.0;
+        let weight = self.weights.get(place).copied().unwrap_or(1);
+        cost * requests * requests / f64::from(weight)
     }
 
     fn is_tried(&self, place: usize, tried: &[HostIndex]) -> bool {
@@ -188,10 +291,13 @@ impl Balancer {
         best.map(|(_, place)| place)
     }
 
+    fn active(&self, place: usize, loads: &impl Loads) -> u32 {
+        self.hosts.get(place).map_or(0, |host| loads.active(*host))
+    }
+
     fn load(&self, place: usize, loads: &impl Loads) -> Load {
-        let active = self.hosts.get(place).map_or(0, |host| loads.active(*host));
         Load {
-            requests: u64::from(active) + 1,
+            requests: u64::from(self.active(place, loads)) + 1,
             weight: self.weights.get(place).copied().unwrap_or(1),
         }
     }

@@ -260,6 +260,8 @@ fn endpoint_state(member: &Member, now: Tick) -> v1::EndpointState {
     let (reason, ejected_for) = match member.excluded {
         None => (String::new(), None),
         Some(Exclusion::Unhealthy) => ("unhealthy".to_owned(), None),
+        Some(Exclusion::Unchecked) => ("waits for its first health check".to_owned(), None),
+        Some(Exclusion::FailsChecks(failure)) => (format!("health check: {failure}"), None),
         Some(Exclusion::Draining) => ("draining".to_owned(), None),
         Some(Exclusion::Ejected { cause, until }) => {
             let reason = format!("ejected: {}", cause_label(cause));

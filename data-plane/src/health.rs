@@ -1,8 +1,9 @@
-//! Which hosts may be chosen: what is learned from traffic, and when it is not
-//! believed.
+//! Which hosts may be chosen: what is learned from traffic and from asking them,
+//! and when it is not believed.
 
 use evenkeel_shared::units::Percent;
 
+pub mod active;
 pub mod outlier;
 pub mod task;
 pub mod trigger;

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use evenkeel_shared::ir;
 
+use crate::balance::affinity::Affinity;
 use crate::listen::body::ClientBody;
 use crate::listen::connection::Conn;
 use crate::listen::watch::InProgress;
@@ -130,12 +131,20 @@ fn serve(mut live: Live, listener: &Listener, mut intake: Intake) -> Handling {
         }
         ir::Action::Respond(respond) => answer::respond(respond),
         ir::Action::Forward(to) => {
+            // What the client sent counts, not what becomes of it.
+            let affinity = affinity(&live, &intake, to);
             outgoing::rewrite(&live, &mut intake, route, (to, found.matched));
-            return forward::begin(live, intake, (route, to), limited);
+            return forward::begin(live, intake, (route, to), (limited, affinity));
         }
     };
     let answer = own.answer(live, &route.spec.response_headers, limited);
     Handling::Answered(Some(answer))
+}
+
+/// What ties a request to an endpoint.
+fn affinity(live: &Live, intake: &Intake, to: &ir::Forward) -> Affinity {
+    let entropy = || live.conn.worker.entropy();
+    Affinity::of(&to.hash_policy, &intake.head, intake.client, entropy)
 }
 
 /// Asks the route's rate limit.

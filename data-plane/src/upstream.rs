@@ -17,6 +17,7 @@ pub(crate) mod permit;
 pub(crate) mod pool;
 pub(crate) mod pools;
 pub(crate) mod pressure;
+pub(crate) mod probe;
 pub(crate) mod proxy_header;
 pub(crate) mod request;
 pub(crate) mod secured;

@@ -5,7 +5,10 @@
 
 mod assignment;
 mod cluster;
+mod hashing;
+mod health_check;
 mod listener;
+mod outlier;
 mod route;
 mod secret;
 mod tls;
@@ -13,9 +16,12 @@ mod tls;
 pub use assignment::{Assignment, Endpoint, Health, Locality};
 pub use cluster::{
     Breakers, Cluster, Connection, Discovery, DnsFamily, DnsTarget, LbPolicy, LoadBalancing,
-    Outlier, RetryBudget, UpstreamProtocol,
+    Outlier, PeakEwma, RetryBudget, UpstreamProtocol,
 };
+pub use hashing::{HashCookie, HashPolicy, HashSource, Maglev, RingHash};
+pub use health_check::{HealthCheck, Probe};
 pub use listener::{AccessLog, HttpProtocol, Limits, Listener, RouteSource, Timeouts};
+pub use outlier::{FailurePercentage, LatencyOutlier, SuccessRate};
 pub use route::{
     Action, Backoff, Domain, Forward, HeaderEdits, HeaderMatch, HeaderTest, HeaderValue, PathMatch,
     PathRewrite, QueryMatch, QueryTest, RateLimit, RateLimitKey, Redirect, RedirectPath, Respond,

@@ -92,6 +92,10 @@ impl ResourceType {
 
 /// One resource, decoded and validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few at a time, and nearly all of them are clusters"
+)]
 pub enum Resource {
     /// From LDS.
     Listener(ir::Listener),

@@ -212,6 +212,9 @@ fn balancing(balancer: Option<&LoadBalancer>) -> &'static str {
         Some(Balancing::RoundRobin(_)) => "roundRobin",
         Some(Balancing::LeastRequest(_)) => "leastRequest",
         Some(Balancing::Random(_)) => "random",
+        Some(Balancing::RingHash(_)) => "ringHash",
+        Some(Balancing::Maglev(_)) => "maglev",
+        Some(Balancing::PeakEwma(_)) => "peakEwma",
     }
 }
 

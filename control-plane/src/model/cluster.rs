@@ -6,7 +6,7 @@ use evenkeel_shared::proto::v1;
 
 use super::fields::within;
 use super::policy::Named;
-use super::{endpoints, policy, tls};
+use super::{endpoints, health_check, policy, tls};
 
 /// A group of interchangeable endpoints and how to treat them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Cluster {
     pub breakers: ir::Breakers,
     /// When an endpoint is taken out; `None` is never.
     pub outlier: Option<ir::Outlier>,
+    /// How endpoints are asked whether they are well; `None` is never.
+    pub health_check: Option<ir::HealthCheck>,
     /// Connections to endpoints.
     pub connection: ir::Connection,
     /// TLS with endpoints; `None` is in the clear.
@@ -70,6 +72,13 @@ pub(super) fn from_proto(
         .as_ref()
         .and_then(|tls| within(faults, "tls", |faults| tls::of_cluster(tls, faults)));
     let proxy_protocol = read_proxy_protocol(proto.proxy_protocol, faults);
+    // As with TLS.
+    let health_check = proto.health_check.as_ref().and_then(|check| {
+        let spoken = protocol.unwrap_or(ir::UpstreamProtocol::Http1);
+        within(faults, "healthCheck", |faults| {
+            health_check::from_proto(check, spoken, faults)
+        })
+    });
     let layers = policy::layered(&settings(proto), named, faults);
     let settings = policy::cluster_settings(&layers, &mut Faults::new());
     Some(Cluster {
@@ -78,6 +87,7 @@ pub(super) fn from_proto(
         load_balancing: settings.load_balancing,
         breakers: settings.breakers,
         outlier: settings.outlier,
+        health_check,
         connection: settings.connection,
         tls,
         proxy_protocol,

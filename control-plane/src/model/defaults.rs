@@ -1,6 +1,7 @@
 //! The defaults, as the layer behind every resource and policy. The comments of
 //! the protocol files state the same values.
 
+use evenkeel_shared::ir;
 use evenkeel_shared::proto::v1;
 use evenkeel_shared::proto::v1::load_balancer::Policy as Algorithm;
 
@@ -14,6 +15,11 @@ const fn millis(millis: i32) -> prost_types::Duration {
         nanos: millis * 1_000_000,
     }
 }
+
+/// In which time latency is forgotten.
+pub(super) const DECAY: prost_types::Duration = seconds(10);
+/// What a failure costs beside its time.
+pub(super) const FAILURE_PENALTY: prost_types::Duration = seconds(5);
 
 /// What holds where `explicit` says nothing. A default that depends on another
 /// value follows it: an attempt may not take longer than its request, and a
@@ -54,15 +60,7 @@ pub(super) fn policy(explicit: &v1::Policy) -> v1::Policy {
                 min_per_second: Some(10),
             }),
         }),
-        outlier_detection: Some(v1::OutlierDetection {
-            consecutive_5xx: Some(5),
-            consecutive_gateway_failure: Some(5),
-            consecutive_local_origin_failure: Some(5),
-            interval: Some(seconds(1)),
-            base_ejection_time: Some(seconds(30)),
-            max_ejection_time: Some(seconds(300)),
-            max_ejection_percent: Some(50),
-        }),
+        outlier_detection: Some(outlier_detection(explicit.outlier_detection.as_ref())),
         connection: Some(v1::Connection {
             max: None,
             connect_timeout: Some(seconds(1)),
@@ -72,16 +70,72 @@ pub(super) fn policy(explicit: &v1::Policy) -> v1::Policy {
     }
 }
 
-/// A full scan draws nothing.
+/// What compares endpoints needs more requests than come in a second.
+fn outlier_detection(explicit: Option<&v1::OutlierDetection>) -> v1::OutlierDetection {
+    let explicit = explicit.copied().unwrap_or_default();
+    let compares = explicit.success_rate.is_some()
+        || explicit.failure_percentage.is_some()
+        || explicit.latency.is_some();
+    v1::OutlierDetection {
+        consecutive_5xx: Some(5),
+        consecutive_gateway_failure: Some(5),
+        consecutive_local_origin_failure: Some(5),
+        interval: Some(seconds(if compares { 10 } else { 1 })),
+        base_ejection_time: Some(seconds(30)),
+        max_ejection_time: Some(seconds(300)),
+        max_ejection_percent: Some(50),
+        success_rate: explicit.success_rate.map(|_| v1::SuccessRateOutlier {
+            minimum_hosts: Some(5),
+            request_volume: Some(100),
+            stdev_factor: Some(1900),
+            enforcing: Some(100),
+        }),
+        failure_percentage: explicit
+            .failure_percentage
+            .map(|_| v1::FailurePercentageOutlier {
+                threshold: Some(85),
+                minimum_hosts: Some(5),
+                request_volume: Some(50),
+                enforcing: Some(100),
+            }),
+        latency: explicit.latency.map(|_| v1::LatencyOutlier {
+            minimum_hosts: Some(3),
+            request_volume: Some(50),
+            mad_factor: Some(5000),
+            minimum_difference: Some(millis(50)),
+            enforcing: Some(100),
+        }),
+        return_when_healthy: Some(true),
+    }
+}
+
+/// The settings of the algorithm that is meant. A full scan draws nothing.
 fn load_balancer(explicit: Option<&v1::LoadBalancer>) -> v1::LoadBalancer {
-    let full_scan = explicit.is_some_and(|balancer| {
-        matches!(balancer.policy, Some(Algorithm::LeastRequest(least)) if least.full_scan)
-    });
+    let policy = match explicit.and_then(|balancer| balancer.policy) {
+        Some(Algorithm::RingHash(_)) => Algorithm::RingHash(v1::RingHash {
+            min_size: Some(ir::RingHash::DEFAULT_MIN_SIZE),
+            max_size: Some(ir::RingHash::MAX_SIZE),
+            balance_factor: None,
+        }),
+        Some(Algorithm::Maglev(_)) => Algorithm::Maglev(v1::Maglev {
+            table_size: Some(ir::Maglev::DEFAULT_TABLE_SIZE),
+            balance_factor: None,
+        }),
+        Some(Algorithm::PeakEwma(_)) => Algorithm::PeakEwma(v1::PeakEwma {
+            decay: Some(DECAY),
+            failure_penalty: Some(FAILURE_PENALTY),
+        }),
+        other => {
+            let full_scan =
+                matches!(other, Some(Algorithm::LeastRequest(least)) if least.full_scan);
+            Algorithm::LeastRequest(v1::LeastRequest {
+                choices: (!full_scan).then_some(2),
+                full_scan: false,
+            })
+        }
+    };
     v1::LoadBalancer {
-        policy: Some(Algorithm::LeastRequest(v1::LeastRequest {
-            choices: (!full_scan).then_some(2),
-            full_scan: false,
-        })),
+        policy: Some(policy),
         panic_threshold: Some(50.0),
     }
 }
@@ -117,8 +171,35 @@ pub(super) fn cluster(explicit: &v1::Cluster) -> v1::Cluster {
     v1::Cluster {
         protocol: v1::ClusterProtocol::Http1.into(),
         tls,
+        health_check: explicit.health_check.as_ref().map(health_check),
         proxy_protocol: v1::ProxyProtocolVersion::None.into(),
         ..v1::Cluster::default()
+    }
+}
+
+/// What holds where `explicit` says nothing. Before the first request, an
+/// endpoint is asked as often as later.
+pub(super) fn health_check(explicit: &v1::HealthCheck) -> v1::HealthCheck {
+    use v1::health_check::Probe;
+
+    let probe = explicit.probe.as_ref().map(|probe| match probe {
+        Probe::Http(_) => Probe::Http(v1::HttpProbe {
+            path: "/".to_owned(),
+            host: String::new(),
+            statuses: vec![200],
+        }),
+        Probe::Tcp(tcp) => Probe::Tcp(*tcp),
+        Probe::Grpc(_) => Probe::Grpc(v1::GrpcProbe::default()),
+    });
+    let interval = explicit.interval.or(Some(seconds(5)));
+    v1::HealthCheck {
+        probe,
+        interval,
+        timeout: Some(seconds(1)),
+        healthy_threshold: Some(2),
+        unhealthy_threshold: Some(3),
+        jitter_percent: Some(10),
+        no_traffic_interval: interval,
     }
 }
 

@@ -154,6 +154,7 @@ fn own_settings(cluster: &v1::Cluster, layers: &mut [Layer]) {
     let own = |from: &v1::Cluster| v1::Cluster {
         protocol: from.protocol,
         tls: from.tls.clone(),
+        health_check: from.health_check.clone(),
         proxy_protocol: from.proxy_protocol,
         ..v1::Cluster::default()
     };

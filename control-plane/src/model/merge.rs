@@ -198,6 +198,36 @@ fn outlier_detection(
         base_ejection_time: near.base_ejection_time.or(far.base_ejection_time),
         max_ejection_time: near.max_ejection_time.or(far.max_ejection_time),
         max_ejection_percent: near.max_ejection_percent.or(far.max_ejection_percent),
+        success_rate: part(
+            near.success_rate.as_ref(),
+            far.success_rate.as_ref(),
+            |near, far| v1::SuccessRateOutlier {
+                minimum_hosts: near.minimum_hosts.or(far.minimum_hosts),
+                request_volume: near.request_volume.or(far.request_volume),
+                stdev_factor: near.stdev_factor.or(far.stdev_factor),
+                enforcing: near.enforcing.or(far.enforcing),
+            },
+        ),
+        failure_percentage: part(
+            near.failure_percentage.as_ref(),
+            far.failure_percentage.as_ref(),
+            |near, far| v1::FailurePercentageOutlier {
+                threshold: near.threshold.or(far.threshold),
+                minimum_hosts: near.minimum_hosts.or(far.minimum_hosts),
+                request_volume: near.request_volume.or(far.request_volume),
+                enforcing: near.enforcing.or(far.enforcing),
+            },
+        ),
+        return_when_healthy: near.return_when_healthy.or(far.return_when_healthy),
+        latency: part(near.latency.as_ref(), far.latency.as_ref(), |near, far| {
+            v1::LatencyOutlier {
+                minimum_hosts: near.minimum_hosts.or(far.minimum_hosts),
+                request_volume: near.request_volume.or(far.request_volume),
+                mad_factor: near.mad_factor.or(far.mad_factor),
+                minimum_difference: near.minimum_difference.or(far.minimum_difference),
+                enforcing: near.enforcing.or(far.enforcing),
+            }
+        }),
     }
 }
 
@@ -207,5 +237,29 @@ fn connection(near: &v1::Connection, far: &v1::Connection) -> v1::Connection {
         connect_timeout: near.connect_timeout.or(far.connect_timeout),
         idle_timeout: near.idle_timeout.or(far.idle_timeout),
         max_requests: near.max_requests.or(far.max_requests),
+    }
+}
+
+/// Two layers of health checks; what is asked is the near one's, and the far one
+/// completes it if it asks the same.
+pub(super) fn health_check(near: &v1::HealthCheck, far: &v1::HealthCheck) -> v1::HealthCheck {
+    use v1::health_check::Probe;
+
+    let probe = match (&near.probe, &far.probe) {
+        (Some(Probe::Http(near)), Some(Probe::Http(far))) => Some(Probe::Http(v1::HttpProbe {
+            path: first_text(&near.path, &far.path),
+            host: first_text(&near.host, &far.host),
+            statuses: first_list(&near.statuses, &far.statuses),
+        })),
+        (near, _) => near.clone(),
+    };
+    v1::HealthCheck {
+        probe,
+        interval: near.interval.or(far.interval),
+        timeout: near.timeout.or(far.timeout),
+        healthy_threshold: near.healthy_threshold.or(far.healthy_threshold),
+        unhealthy_threshold: near.unhealthy_threshold.or(far.unhealthy_threshold),
+        jitter_percent: near.jitter_percent.or(far.jitter_percent),
+        no_traffic_interval: near.no_traffic_interval.or(far.no_traffic_interval),
     }
 }

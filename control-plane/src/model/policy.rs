@@ -1,7 +1,9 @@
 //! The settings that a policy can carry: what each may be, and what they become
 //! once all layers are merged.
 
+mod balancing;
 mod consistency;
+mod outlier;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +11,6 @@ use std::time::Duration;
 use evenkeel_shared::error::Faults;
 use evenkeel_shared::ir;
 use evenkeel_shared::proto::v1;
-use evenkeel_shared::proto::v1::load_balancer::Policy as Algorithm;
 use evenkeel_shared::units::format_duration;
 
 pub(super) use consistency::contradictions;
@@ -123,22 +124,19 @@ pub(super) fn rule_settings(layers: &v1::Policy, faults: &mut Faults) -> RuleSet
 pub(super) fn cluster_settings(layers: &v1::Policy, faults: &mut Faults) -> ClusterSettings {
     let outlier = layers.outlier_detection.unwrap_or_default();
     let outlier = within(faults, "outlierDetection", |faults| {
-        outlier_detection(&outlier, faults)
+        outlier::detection(&outlier, faults)
     });
-    let detects = outlier.consecutive_5xx > 0
-        || outlier.consecutive_gateway_failure > 0
-        || outlier.consecutive_local_origin_failure > 0;
     let breakers = layers.circuit_breakers.unwrap_or_default();
     let balancer = layers.load_balancer.unwrap_or_default();
     let connections = layers.connection.unwrap_or_default();
     ClusterSettings {
         load_balancing: within(faults, "loadBalancer", |faults| {
-            load_balancing(&balancer, faults)
+            balancing::load_balancing(&balancer, faults)
         }),
         breakers: within(faults, "circuitBreakers", |faults| {
             circuit_breakers(&breakers, faults)
         }),
-        outlier: detects.then_some(outlier),
+        outlier,
         connection: within(faults, "connection", |faults| {
             connection(&connections, faults)
         }),
@@ -232,42 +230,6 @@ fn rate_limit(limit: &v1::RateLimit, faults: &mut Faults) -> ir::RateLimit {
     }
 }
 
-fn load_balancing(balancer: &v1::LoadBalancer, faults: &mut Faults) -> ir::LoadBalancing {
-    let v1::LoadBalancer {
-        panic_threshold,
-        policy,
-    } = balancer;
-    let policy = match policy {
-        Some(Algorithm::RoundRobin(v1::RoundRobin {})) => ir::LbPolicy::RoundRobin,
-        Some(Algorithm::Random(v1::Random {})) => ir::LbPolicy::Random,
-        Some(Algorithm::LeastRequest(least)) => least_request(*least, faults),
-        None => least_request(v1::LeastRequest::default(), faults),
-    };
-    ir::LoadBalancing {
-        policy,
-        panic_threshold: fields::percent(*panic_threshold, "panicThreshold", faults),
-    }
-}
-
-/// `choices` is a setting of the algorithm: naming the algorithm without it
-/// means 2, whatever a layer further away says.
-fn least_request(least: v1::LeastRequest, faults: &mut Faults) -> ir::LbPolicy {
-    let v1::LeastRequest { choices, full_scan } = least;
-    if full_scan && choices.is_some() {
-        faults.add(
-            "leastRequest.choices",
-            "has no effect together with `fullScan`",
-        );
-    }
-    if full_scan {
-        return ir::LbPolicy::LeastRequestFullScan;
-    }
-    let choices = choices.unwrap_or(2);
-    ir::LbPolicy::LeastRequest {
-        choices: fields::range(choices, 2..=100, "leastRequest.choices", faults),
-    }
-}
-
 fn circuit_breakers(breakers: &v1::CircuitBreakers, faults: &mut Faults) -> ir::Breakers {
     let v1::CircuitBreakers {
         connections,
@@ -285,30 +247,6 @@ fn circuit_breakers(breakers: &v1::CircuitBreakers, faults: &mut Faults) -> ir::
             min_concurrency: budget.min_concurrency.unwrap_or_default(),
             min_per_second: budget.min_per_second,
         },
-    }
-}
-
-fn outlier_detection(outlier: &v1::OutlierDetection, faults: &mut Faults) -> ir::Outlier {
-    let v1::OutlierDetection {
-        consecutive_5xx,
-        consecutive_gateway_failure,
-        consecutive_local_origin_failure,
-        interval,
-        base_ejection_time,
-        max_ejection_time,
-        max_ejection_percent,
-    } = outlier;
-    let percent = max_ejection_percent.unwrap_or_default();
-    ir::Outlier {
-        consecutive_5xx: consecutive_5xx.unwrap_or_default(),
-        consecutive_gateway_failure: consecutive_gateway_failure.unwrap_or_default(),
-        consecutive_local_origin_failure: consecutive_local_origin_failure.unwrap_or_default(),
-        split_local_origin: true,
-        interval: fields::positive(*interval, "interval", faults),
-        base_ejection_time: fields::positive(*base_ejection_time, "baseEjectionTime", faults),
-        max_ejection_time: fields::positive(*max_ejection_time, "maxEjectionTime", faults),
-        max_ejection_percent: fields::range(percent, 0..=100, "maxEjectionPercent", faults),
-        always_eject_one: true,
     }
 }
 

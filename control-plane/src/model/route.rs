@@ -2,6 +2,7 @@
 
 mod action;
 mod filters;
+mod hashing;
 mod matching;
 
 use std::collections::BTreeSet;

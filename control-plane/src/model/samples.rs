@@ -130,21 +130,28 @@ pub(crate) fn states() -> impl Strategy<Value = DesiredState> {
 
 fn cluster() -> impl Strategy<Value = Value> {
     let addresses = proptest::collection::btree_map(1_u16..500, 1_u32..1000, 0..6);
-    (addresses, any::<[bool; 3]>()).prop_map(|(addresses, [shared, policy, full_scan])| {
-        let own: Vec<Value> = addresses
+    (addresses, any::<[bool; 4]>()).prop_map(
+        |(addresses, [shared, policy, full_scan, compares])| {
+            let own: Vec<Value> = addresses
             .into_iter()
             .rev()
             .map(|(port, weight)| json!({"address": format!("127.0.0.1:{port}"), "weight": weight}))
             .collect();
-        let endpoints = if shared {
-            json!({"ref": "e"})
-        } else {
-            json!({"static": own})
-        };
-        let policy = if policy { "p" } else { "" };
-        json!({"endpoints": endpoints, "policy": policy,
+            let endpoints = if shared {
+                json!({"ref": "e"})
+            } else {
+                json!({"static": own})
+            };
+            let policy = if policy { "p" } else { "" };
+            let detection = if compares {
+                json!({"successRate": {}, "failurePercentage": {}, "latency": {}})
+            } else {
+                json!({})
+            };
+            json!({"endpoints": endpoints, "policy": policy, "outlierDetection": detection,
             "loadBalancer": {"leastRequest": {"fullScan": full_scan}}})
-    })
+        },
+    )
 }
 
 fn rule() -> impl Strategy<Value = Value> {

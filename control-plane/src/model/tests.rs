@@ -283,6 +283,82 @@ fn rule_settings_out_of_their_range_are_refused() {
 }
 
 #[test]
+fn health_settings_out_of_their_range_are_refused() {
+    let cases = [
+        (
+            json!({"outlierDetection": {"successRate": {"minimumHosts": 1}}}),
+            "outlierDetection.successRate.minimumHosts",
+        ),
+        (
+            json!({"outlierDetection": {"failurePercentage": {"threshold": 0}}}),
+            "outlierDetection.failurePercentage.threshold",
+        ),
+        (
+            json!({"outlierDetection": {"latency": {"minimumHosts": 2}}}),
+            "outlierDetection.latency.minimumHosts",
+        ),
+        (
+            json!({"outlierDetection": {"latency": {"enforcing": 101}}}),
+            "outlierDetection.latency.enforcing",
+        ),
+        (json!({"healthCheck": {}}), "healthCheck.probe"),
+        (json!({"healthCheck": {"grpc": {}}}), "healthCheck.grpc"),
+        (
+            json!({"healthCheck": {"http": {"path": "well"}}}),
+            "healthCheck.http.path",
+        ),
+        (
+            json!({"healthCheck": {"http": {"statuses": [200, 99]}}}),
+            "healthCheck.http.statuses[1]",
+        ),
+        (
+            json!({"healthCheck": {"tcp": {}, "healthyThreshold": 0}}),
+            "healthCheck.healthyThreshold",
+        ),
+        (
+            json!({"healthCheck": {"tcp": {}, "interval": "0s"}}),
+            "healthCheck.interval",
+        ),
+    ];
+    for (extra, path) in cases {
+        refuses_cluster(&extra, path);
+    }
+}
+
+#[test]
+fn what_is_hashed_must_be_named() {
+    let rule = |source: Value| json!({"clusters": [{"name": "a"}], "hashPolicy": [source]});
+
+    assert_eq!(
+        rule_faults(&rule(json!({}))),
+        [
+            "hashPolicy[0]: required: one of `header`, `cookie`, `clientAddress` and `queryParameter`"
+        ]
+    );
+    assert_eq!(
+        rule_faults(&rule(json!({"header": {"name": ":path"}}))),
+        [
+            "hashPolicy[0].header.name: invalid value \":path\": pseudo-header fields cannot be named"
+        ]
+    );
+    let cookie = |cookie: Value| rule_faults(&rule(json!({"cookie": cookie})));
+    assert_eq!(
+        cookie(json!({"name": "a b", "ttl": "1.5s", "path": "x"})),
+        [
+            "hashPolicy[0].cookie.name: invalid value \"a b\": must be the name of a cookie",
+            "hashPolicy[0].cookie.path: invalid value \"x\": must begin with '/'",
+            "hashPolicy[0].cookie.ttl: must be whole seconds",
+        ]
+    );
+    assert!(cookie(json!({"name": "a", "ttl": "0s", "path": "/"})).is_empty());
+    let answered = json!({"respond": {"status": 200}, "hashPolicy": [{"clientAddress": {}}]});
+    assert_eq!(
+        rule_faults(&answered),
+        ["hashPolicy: has no effect on a rule that does not forward to `clusters`"]
+    );
+}
+
+#[test]
 fn cluster_settings_out_of_their_range_are_refused() {
     let cases = [
         (
@@ -292,6 +368,22 @@ fn cluster_settings_out_of_their_range_are_refused() {
         (
             json!({"loadBalancer": {"leastRequest": {"choices": 1}}}),
             "loadBalancer.leastRequest.choices",
+        ),
+        (
+            json!({"loadBalancer": {"ringHash": {"minSize": 2000, "maxSize": 1000}}}),
+            "loadBalancer.ringHash.minSize",
+        ),
+        (
+            json!({"loadBalancer": {"ringHash": {"balanceFactor": 99}}}),
+            "loadBalancer.ringHash.balanceFactor",
+        ),
+        (
+            json!({"loadBalancer": {"maglev": {"tableSize": 65536}}}),
+            "loadBalancer.maglev.tableSize",
+        ),
+        (
+            json!({"loadBalancer": {"peakEwma": {"decay": "0s"}}}),
+            "loadBalancer.peakEwma.decay",
         ),
         (
             json!({"circuitBreakers": {"requests": 0}}),

@@ -1,7 +1,8 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
-use evenkeel_shared::ir::LbPolicy;
+use evenkeel_shared::ir::{LbPolicy, Maglev, PeakEwma, RingHash};
 use proptest::prelude::*;
 
 use super::*;
@@ -22,12 +23,27 @@ impl Loads for Idle {
     }
 }
 
-const POLICIES: [LbPolicy; 4] = [
+const POLICIES: [LbPolicy; 7] = [
     LbPolicy::RoundRobin,
     LbPolicy::LeastRequest { choices: 2 },
     LbPolicy::LeastRequestFullScan,
     LbPolicy::Random,
+    LbPolicy::RingHash(RingHash {
+        min_size: 64,
+        max_size: 1_024,
+        balance_factor: None,
+    }),
+    LbPolicy::Maglev(Maglev {
+        table_size: 251,
+        balance_factor: Some(150),
+    }),
+    LbPolicy::PeakEwma(PEAK_EWMA),
 ];
+
+const PEAK_EWMA: PeakEwma = PeakEwma {
+    decay: Duration::from_secs(10),
+    failure_penalty: Duration::from_secs(5),
+};
 
 fn question(entropy: u64, tried: &[HostIndex]) -> Pick<'_> {
     Pick {
@@ -132,6 +148,81 @@ fn least_request_sends_a_slow_host_less_than_its_share() {
     assert!(sent[3] < fair / 2, "{sent:?}");
     let others = sent.iter().enumerate().filter(|(host, _)| *host != 3);
     assert!(others.clone().all(|(_, sent)| *sent > fair * 9 / 10));
+}
+
+/// Hosts with a latency, of which requests are observed as they end.
+struct Timed {
+    active: RefCell<Vec<u32>>,
+    latencies: Vec<Latency>,
+}
+
+impl Loads for Timed {
+    fn active(&self, host: HostIndex) -> u32 {
+        self.active.borrow()[host.0 as usize]
+    }
+
+    fn latency(&self, host: HostIndex) -> Option<&Latency> {
+        Some(&self.latencies[host.0 as usize])
+    }
+}
+
+/// Sends a request every millisecond to ten hosts, of which the fourth behaves
+/// like `odd`: milliseconds that it takes, and whether it fails. How many each
+/// was sent in ten seconds.
+fn sent_by_latency(odd: (u64, bool)) -> Vec<u64> {
+    let balancer = Balancer::build(LbPolicy::PeakEwma(PEAK_EWMA), &hosts(&[1; 10]), 0);
+    let loads = Timed {
+        active: RefCell::new(vec![0; 10]),
+        latencies: (0..10).map(|_| Latency::default()).collect(),
+    };
+    let mut leaving: Vec<(u64, u64, u32)> = Vec::new();
+    let mut sent = vec![0; 10];
+    let mut entropy = Draws::new(42);
+    for now in 0..10_000_u64 {
+        let tick = Tick(0).plus(Duration::from_millis(now));
+        leaving.retain(|(began, end, host)| {
+            let ended = *end <= now;
+            if ended {
+                loads.active.borrow_mut()[*host as usize] -= 1;
+                let took = Duration::from_millis(end - began);
+                let failed = *host == 3 && odd.1;
+                loads.latencies[*host as usize].observe(took, failed, tick, &PEAK_EWMA);
+            }
+            !ended
+        });
+        let pick = Pick {
+            now: tick,
+            ..question(entropy.below(u64::MAX), &[])
+        };
+        let host = balancer.pick(&loads, &pick).unwrap().0;
+        loads.active.borrow_mut()[host as usize] += 1;
+        sent[host as usize] += 1;
+        let takes = if host == 3 { odd.0 } else { 20 };
+        leaving.push((now, now + takes, host));
+    }
+    sent
+}
+
+#[test]
+fn peak_ewma_shares_alike_among_equals() {
+    let sent = sent_by_latency((20, false));
+    assert!(
+        sent.iter().all(|sent| (700..1_300).contains(sent)),
+        "{sent:?}"
+    );
+}
+
+#[test]
+fn peak_ewma_hardly_asks_a_slow_host() {
+    let sent = sent_by_latency((200, false));
+    assert!(sent[3] < 200, "{sent:?}");
+}
+
+/// Least request would send it more than any other.
+#[test]
+fn peak_ewma_is_not_attracted_by_quick_failures() {
+    let sent = sent_by_latency((1, true));
+    assert!(sent[3] < 200, "{sent:?}");
 }
 
 proptest! {

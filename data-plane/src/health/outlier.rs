@@ -1,11 +1,13 @@
 //! Takes hosts out of their cluster that fail again and again.
 //!
-//! Two halves. [`Counters`] stand at each host and are told of every attempt by
-//! all workers; when a detector fires, the control thread is told. There
-//! [`Ejections`] decides, one value for each cluster, whether the host goes out
-//! and for how long. The rules are those of Envoy's `outlier_detection`, with
-//! its consecutive detectors. What an ejection does to balancing is decided
-//! elsewhere.
+//! Detectors of two kinds. [`Counters`] stand at each host and are told of every
+//! attempt by all workers; when one fires, the control thread is told. A
+//! [`Tally`] stands at each host for each worker, if a detector that compares
+//! hosts is on; the control thread reads them at every sweep, and [`findings`]
+//! says which hosts stand out. Whatever fires, [`Ejections`] decides, one value
+//! for each cluster, whether the host goes out and for how long. The rules are
+//! those of Envoy's `outlier_detection`, and a detector for latency that Envoy
+//! has not. What an ejection does to balancing is decided elsewhere.
 //!
 //! ```text
 //!            detector fires, share allows
@@ -21,12 +23,18 @@ use evenkeel_shared::ir;
 
 use crate::tick::Tick;
 
+mod compare;
 mod counters;
+mod tally;
+mod window;
 
 #[cfg(test)]
 mod tests;
 
+pub use compare::{Finding, findings};
 pub use counters::Counters;
+pub use tally::{Tally, Totals};
+pub use window::Windows;
 
 /// Which detector fired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +45,16 @@ pub enum Cause {
     ConsecutiveGatewayFailure,
     /// Connect failures, resets and timeouts in a row.
     ConsecutiveLocalOriginFailure,
+    /// Far fewer successes than the others.
+    SuccessRate,
+    /// The same, of connect failures, resets and timeouts.
+    LocalOriginSuccessRate,
+    /// Too large a share of failures.
+    FailurePercentage,
+    /// The same, of connect failures, resets and timeouts.
+    LocalOriginFailurePercentage,
+    /// Far slower than the others.
+    Latency,
 }
 
 /// What became of a host whose detector fired.
@@ -138,6 +156,16 @@ impl Ejections {
         returned
     }
 
+    /// Ends the ejection of a host before its time. Whether it was out; its past
+    /// is kept.
+    pub fn end(&mut self, host: u64, now: Tick) -> bool {
+        let past = self.hosts.get_mut(&host);
+        past.is_some_and(|past| {
+            past.good_until = now;
+            past.ejection.take().is_some()
+        })
+    }
+
     /// The host has left the cluster, and its past with it.
     pub fn forget(&mut self, host: u64) {
         self.hosts.remove(&host);
@@ -175,7 +203,8 @@ impl Past {
 fn allows_another(out: usize, hosts: usize, settings: &ir::Outlier) -> bool {
     let share_holds =
         100 * (out as u128 + 1) <= u128::from(settings.max_ejection_percent) * hosts as u128;
-    share_holds || (settings.always_eject_one && out == 0 && hosts > 1)
+    let one_is_left = out + 1 < hosts;
+    one_is_left && (share_holds || (settings.always_eject_one && out == 0))
 }
 
 /// One more, until the time it stands for has passed the maximum.

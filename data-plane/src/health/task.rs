@@ -1,24 +1,32 @@
 //! Takes hosts out and brings them back: the only one that does. Workers tell
 //! when a detector fires; what follows is decided by
-//! [`crate::health::outlier::Ejections`].
+//! [`crate::health::outlier::Ejections`]. Hosts of clusters with active checks
+//! are asked here; what follows is decided by [`crate::health::active::Checks`].
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use evenkeel_shared::names::ClusterName;
+use rand::Rng;
+use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::clock::Clock;
 use crate::health::Trigger;
-use crate::health::outlier::Verdict;
+use crate::health::outlier::{Cause, Verdict};
 use crate::runtime::membership::cause_label;
 use crate::runtime::snapshot::Snapshot;
 use crate::tick::Tick;
 use crate::upstream::cluster::Cluster;
+
+mod checks;
+
+use checks::{Checked, Checks};
 
 /// How often it is looked for clusters whose sweep is due; the finest interval
 /// that is kept.
@@ -35,6 +43,8 @@ pub struct Task {
     pub clock: Clock,
     /// Where schedules begin.
     pub seed: u64,
+    /// For detectors that are not always obeyed.
+    pub entropy: StdRng,
     /// Ends the task.
     pub shutdown: CancellationToken,
 }
@@ -44,16 +54,21 @@ impl Task {
     #[tracing::instrument(name = "health", skip_all)]
     pub async fn run(mut self) {
         let mut sweeps = Sweeps::default();
+        let mut checks = Checks::default();
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            // Both futures may be dropped without loss.
+            // All futures may be dropped without loss.
             tokio::select! {
                 trigger = self.triggers.recv() => match trigger {
                     Some(trigger) => self.on_trigger(&trigger),
                     None => return,
                 },
-                _ = look.tick() => self.sweep(&mut sweeps),
+                checked = checks.next() => self.on_check(&checked),
+                _ = look.tick() => {
+                    self.sweep(&mut sweeps);
+                    checks.ask(&self.current.load(), self.clock.now());
+                }
                 () = self.shutdown.cancelled() => return,
             }
         }
@@ -75,24 +90,25 @@ impl Task {
         let Some((host, verdict)) = verdict else {
             return;
         };
-        let cause = cause_label(trigger.cause);
-        match verdict {
-            Verdict::Ejected { until } => {
-                self.refresh(&trigger.cluster);
-                let seconds = until.since(now).as_secs_f64();
-                info!(cluster = %name, %host, cause, seconds, "host ejected");
-            }
-            Verdict::Overflow => {
-                debug!(cluster = %name, %host, cause, "host not ejected: too many are out");
-            }
-            Verdict::AlreadyOut => {}
+        if matches!(verdict, Verdict::Ejected { .. }) {
+            self.refresh(&trigger.cluster);
+        }
+        tell(name, host, trigger.cause, verdict, now);
+    }
+
+    /// A host has answered, or has not.
+    fn on_check(&mut self, checked: &Checked) {
+        let entropy = self.entropy.next_u64();
+        if checked.tell(self.clock.now(), entropy) {
+            self.refresh(&checked.cluster);
         }
     }
 
-    /// Brings back the hosts whose time is over.
-    fn sweep(&self, sweeps: &mut Sweeps) {
+    /// Brings back the hosts whose time is over, and takes out those that stand
+    /// out among the others.
+    fn sweep(&mut self, sweeps: &mut Sweeps) {
         let now = self.clock.now();
-        let snapshot = self.current.load();
+        let snapshot = self.current.load_full();
         sweeps.keep_only(&snapshot);
         for (name, cluster) in &snapshot.clusters {
             let Some(settings) = cluster.spec.outlier else {
@@ -101,13 +117,20 @@ impl Task {
             if !sweeps.is_due(name, settings.interval, now) {
                 continue;
             }
-            let returned = cluster.membership.lock().sweep(now, &settings);
-            if returned.is_empty() {
-                continue;
+            let mut membership = cluster.membership.lock();
+            let before = membership.generation;
+            let returned = membership.sweep(now, &settings);
+            let judged = membership.compare(now, &settings, || self.entropy.next_u64());
+            let changed = membership.generation != before;
+            drop(membership);
+            if changed {
+                self.refresh(cluster);
             }
-            self.refresh(cluster);
             for host in returned {
                 info!(cluster = %name, %host, "host brought back");
+            }
+            for (host, cause, verdict) in judged {
+                tell(name, host, cause, verdict, now);
             }
         }
     }
@@ -122,6 +145,21 @@ impl Task {
             .filter(|cluster| Arc::ptr_eq(&cluster.membership, &known.membership))
             .unwrap_or(known);
         cluster.refresh(self.seed);
+    }
+}
+
+/// Writes down what became of a host.
+fn tell(cluster: &ClusterName, host: SocketAddr, cause: Cause, verdict: Verdict, now: Tick) {
+    let cause = cause_label(cause);
+    match verdict {
+        Verdict::Ejected { until } => {
+            let seconds = until.since(now).as_secs_f64();
+            info!(%cluster, %host, cause, seconds, "host ejected");
+        }
+        Verdict::Overflow => {
+            debug!(%cluster, %host, cause, "host not ejected: too many are out");
+        }
+        Verdict::AlreadyOut => {}
     }
 }
 

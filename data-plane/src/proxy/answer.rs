@@ -107,6 +107,9 @@ impl Journey {
         } = response;
         outgoing::edit(&mut fields, &self.route.spec.response_headers);
         std::mem::take(&mut self.limited).add_to(&mut fields);
+        for cookie in &self.affinity.cookies {
+            fields.add(b"set-cookie", cookie.as_bytes());
+        }
         self.live.exchange.answered(status, None);
         self.forget_head();
         Answer {

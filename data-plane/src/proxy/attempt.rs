@@ -4,6 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_shared::ir;
 
 use crate::health::Trigger;
 use crate::message::{Fields, Known, ResponseHead};
@@ -121,11 +124,25 @@ impl Attempt {
     }
 }
 
-/// Tells health what became of an attempt: the host's counters, and the control
-/// thread if a detector fires.
-pub(super) fn observe(worker: &Worker, cluster: &Arc<Cluster>, host: &Host, outcome: Outcome) {
+/// Tells balancing and health what became of an attempt: the host's counters, and
+/// the control thread if a detector fires. `took` is until the head came, or
+/// until there was no more hope of it.
+pub(super) fn observe(
+    worker: &Worker,
+    cluster: &Arc<Cluster>,
+    (host, took): (&Host, Duration),
+    outcome: Outcome,
+) {
+    if let ir::LbPolicy::PeakEwma(settings) = &cluster.spec.load_balancing.policy {
+        let (latency, failed) = (&host.shared.latency, outcome.is_failure());
+        latency.observe(took, failed, worker.now(), settings);
+    }
+    let counts = host.counts.of(worker.index);
     if outcome.is_failure() {
-        add_one(&host.counts.of(worker.index).failures);
+        add_one(&counts.failures);
+    }
+    if let Some(tally) = counts.tally.get() {
+        tally.observe(outcome, took);
     }
     let Some(outlier) = &cluster.spec.outlier else {
         return;

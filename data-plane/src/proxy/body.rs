@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -160,7 +161,9 @@ impl Streaming {
             // A host that breaks an answer has failed, whatever its head said.
             let outcome = Outcome::Reset { unsent: false };
             let worker = &live.conn.worker;
-            observe(worker, &journey.cluster, &attempt.host, outcome);
+            // How long the body took says nothing of the host.
+            let host = (&*attempt.host, Duration::ZERO);
+            observe(worker, &journey.cluster, host, outcome);
         }
     }
 

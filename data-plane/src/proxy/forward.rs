@@ -20,6 +20,7 @@ use evenkeel_shared::ir;
 use smallvec::SmallVec;
 use tokio::time::Sleep;
 
+use crate::balance::affinity::Affinity;
 use crate::message::{RequestHead, ResponseHead};
 use crate::outcome::Outcome;
 use crate::proxy::answer::SWITCHING_PROTOCOLS;
@@ -50,6 +51,8 @@ pub(crate) struct Journey {
     pub(super) route: Arc<Route>,
     /// What the client is to be told of its rate limit.
     pub(super) limited: LimitFields,
+    /// What ties it to an endpoint, if its cluster asks.
+    pub(super) affinity: Affinity,
     head: RequestHead,
     /// The protocol that it asks to switch to.
     upgrade: Option<String>,
@@ -100,7 +103,7 @@ pub(super) fn begin(
     mut live: Live,
     intake: Intake,
     (route, to): (&Arc<Route>, &ir::Forward),
-    limited: LimitFields,
+    (limited, affinity): (LimitFields, Affinity),
 ) -> Handling {
     let worker = Rc::clone(&live.conn.worker);
     let cluster = route.clusters.pick(worker.entropy());
@@ -126,6 +129,11 @@ pub(super) fn begin(
         cluster: Arc::clone(cluster),
         route: Arc::clone(route),
         limited,
+        affinity: if cluster.spec.load_balancing.policy.is_hashing() {
+            affinity
+        } else {
+            Affinity::default()
+        },
         head: intake.head,
         upgrade: intake.upgrade,
         tried: SmallVec::new(),
@@ -209,7 +217,8 @@ impl Journey {
     /// Begins an attempt.
     fn choose(&mut self) -> Result<Option<Tried>, ProxyError> {
         let worker = &self.live.conn.worker;
-        let Some(host) = select::host(worker, &self.cluster, &self.tried) else {
+        let Some(host) = select::host(worker, &self.cluster, self.affinity.hash, &self.tried)
+        else {
             add_one(&self.counts().no_host);
             return Err(ProxyError::NoHost);
         };

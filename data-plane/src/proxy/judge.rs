@@ -28,12 +28,9 @@ impl Journey {
         }
         let outcome = tried.as_ref().map_or_else(|outcome| *outcome, outcome_of);
         if let Some(attempt) = &self.attempt {
-            observe(
-                &self.live.conn.worker,
-                &self.cluster,
-                &attempt.host,
-                outcome,
-            );
+            let worker = &self.live.conn.worker;
+            let took = worker.now().since(attempt.started);
+            observe(worker, &self.cluster, (&attempt.host, took), outcome);
             attempt.note(&mut self.live, Some(outcome));
         }
         self.retry = None;
@@ -94,7 +91,9 @@ impl Journey {
         let ran_out = !matches!(expired, Expired::Body(_));
         if let Some(attempt) = self.attempt.as_ref().filter(|_| body_ended && ran_out) {
             let worker = &self.live.conn.worker;
-            observe(worker, &self.cluster, &attempt.host, Outcome::PerTryTimeout);
+            let took = worker.now().since(attempt.started);
+            let host = (&*attempt.host, took);
+            observe(worker, &self.cluster, host, Outcome::PerTryTimeout);
         }
         match expired {
             Expired::Request | Expired::Attempt => ProxyError::RequestTimeout,

@@ -1,5 +1,6 @@
 //! Real sockets on both sides of real workers.
 
+mod affinity;
 mod announced;
 mod backends;
 mod bodies;
@@ -9,7 +10,9 @@ mod drain;
 mod endpoint_protocols;
 mod endpoints;
 mod handshakes;
+mod health;
 mod http1_clients;
+mod latency;
 mod messages;
 mod origins;
 mod pools;

@@ -192,6 +192,7 @@ impl Builder {
             return None;
         }
         let mut membership = cluster.membership.lock();
+        membership.check(cluster.spec.health_check.is_some());
         if !same_endpoints {
             let endpoints = after.map_or(&[][..], |assignment| &assignment.endpoints);
             membership.assign(endpoints, &self.hosts);

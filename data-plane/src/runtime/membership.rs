@@ -8,13 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use evenkeel_shared::ir;
 
-use crate::balance::{Balancer, HostIndex};
-use crate::health::outlier::{Cause, Ejections, Verdict};
+use crate::balance::{Balancer, HostIndex, Usable};
+use crate::health::active::{Checks, Standing};
+use crate::health::outlier::{Cause, Ejections, Verdict, Windows};
 use crate::health::panic;
 use crate::telemetry::counters::Sharded;
 use crate::tick::Tick;
 use crate::upstream::cluster::{Cluster, Exclusion, HostSet, Member};
 use crate::upstream::host::{Host, Shared};
+
+mod checked;
+mod compared;
 
 /// Gives out ids of hosts, unique in the process.
 #[derive(Debug, Default)]
@@ -52,8 +56,16 @@ pub struct Membership {
     pub ejected_total: BTreeMap<Cause, u64>,
     /// Detectors that fired while too many hosts were out already.
     pub overflow_total: u64,
+    /// Hosts that stood out and were spared, because the detector is not always
+    /// obeyed; by detector.
+    pub spared_total: BTreeMap<Cause, u64>,
     entries: BTreeMap<SocketAddr, Entry>,
     ejections: Ejections,
+    windows: Windows,
+    /// Checks that came out well, and those that did not.
+    pub checks_total: [u64; 2],
+    /// `None` without active checks.
+    checks: Option<Checks>,
 }
 
 impl Membership {
@@ -75,6 +87,9 @@ impl Membership {
         for entry in old.into_values() {
             entry.host.shared.retired.store(true, Ordering::Release);
             self.ejections.forget(entry.host.id);
+        }
+        if let Some(checks) = &mut self.checks {
+            checks.settle(self.entries.values().map(|entry| entry.host.id));
         }
         self.generation += 1;
     }
@@ -149,8 +164,16 @@ impl Membership {
     /// healthy, health is ignored; only hosts that are going away stay out.
     pub fn host_set(&self, settings: &ir::LoadBalancing, seed: u64) -> HostSet {
         let members = self.members();
-        let staying =
-            |member: &&(HostIndex, &Member)| member.1.excluded != Some(Exclusion::Draining);
+        // New hosts wait for their first check, unless there is nobody else.
+        let all_new = members
+            .iter()
+            .filter(|member| member.excluded != Some(Exclusion::Draining))
+            .all(|member| member.excluded == Some(Exclusion::Unchecked));
+        let staying = |member: &&(HostIndex, &Member)| match member.1.excluded {
+            Some(Exclusion::Draining) => false,
+            Some(Exclusion::Unchecked) => all_new,
+            _ => true,
+        };
         let indexed: Vec<(HostIndex, &Member)> = (0_u32..)
             .zip(&members)
             .map(|(index, member)| (HostIndex(index), member))
@@ -161,7 +184,7 @@ impl Membership {
             .filter(|(_, member)| member.excluded.is_none())
             .count();
         let panic = panic(healthy, total, settings.panic_threshold);
-        let usable: Vec<(HostIndex, u32)> = indexed
+        let usable: Vec<Usable> = indexed
             .iter()
             .filter(|entry| {
                 if panic {
@@ -170,9 +193,13 @@ impl Membership {
                     entry.1.excluded.is_none()
                 }
             })
-            .map(|(index, member)| (*index, member.weight))
+            .map(|(index, member)| Usable {
+                host: *index,
+                weight: member.weight,
+                address: member.host.address,
+            })
             .collect();
-        let balancer = Balancer::build(settings.policy, &usable, seed);
+        let balancer = Balancer::over(settings.policy, &usable, seed);
         HostSet {
             members,
             balancer,
@@ -184,15 +211,26 @@ impl Membership {
         match entry.health {
             ir::Health::Draining => Some(Exclusion::Draining),
             ir::Health::Unhealthy => Some(Exclusion::Unhealthy),
-            ir::Health::Healthy => {
-                self.ejections
-                    .get(entry.host.id)
-                    .map(|ejection| Exclusion::Ejected {
-                        cause: ejection.cause,
-                        until: ejection.until,
-                    })
-            }
+            ir::Health::Healthy => self
+                .failed_check(entry.host.id)
+                .or_else(|| self.ejected_until(entry.host.id)),
         }
+    }
+
+    fn failed_check(&self, host: u64) -> Option<Exclusion> {
+        match self.checks.as_ref()?.standing(host) {
+            Standing::Well => None,
+            Standing::Unknown => Some(Exclusion::Unchecked),
+            Standing::Failing(failure) => Some(Exclusion::FailsChecks(failure)),
+        }
+    }
+
+    fn ejected_until(&self, host: u64) -> Option<Exclusion> {
+        let ejection = self.ejections.get(host)?;
+        Some(Exclusion::Ejected {
+            cause: ejection.cause,
+            until: ejection.until,
+        })
     }
 
     fn address_of(&self, host: u64) -> Option<SocketAddr> {
@@ -234,6 +272,11 @@ pub fn cause_label(cause: Cause) -> &'static str {
         Cause::Consecutive5xx => "consecutive_5xx",
         Cause::ConsecutiveGatewayFailure => "consecutive_gateway_failure",
         Cause::ConsecutiveLocalOriginFailure => "consecutive_local_origin_failure",
+        Cause::SuccessRate => "success_rate",
+        Cause::LocalOriginSuccessRate => "local_origin_success_rate",
+        Cause::FailurePercentage => "failure_percentage",
+        Cause::LocalOriginFailurePercentage => "local_origin_failure_percentage",
+        Cause::Latency => "latency",
     }
 }
 
@@ -288,6 +331,10 @@ mod tests {
             max_ejection_time: Duration::from_mins(5),
             max_ejection_percent: 50,
             always_eject_one: true,
+            success_rate: None,
+            failure_percentage: None,
+            latency: None,
+            return_when_healthy: true,
         }
     }
 

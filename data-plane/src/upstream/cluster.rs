@@ -25,6 +25,10 @@ pub enum Exclusion {
         /// When it may come back, at the next sweep.
         until: crate::tick::Tick,
     },
+    /// It has not answered a health check yet.
+    Unchecked,
+    /// It fails health checks.
+    FailsChecks(crate::health::active::Failure),
     /// The control plane says that it is unhealthy.
     Unhealthy,
     /// The control plane says that it is going away.

@@ -1,9 +1,11 @@
 //! One endpoint of a cluster and what all workers know of it.
 
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
-use crate::health::outlier::Counters;
+use crate::balance::latency::Latency;
+use crate::health::outlier::{Counters, Tally};
 use crate::telemetry::counters::Sharded;
 
 /// What all workers share of a host, on a cache line of its own.
@@ -16,6 +18,8 @@ pub struct Shared {
     pub connections: AtomicU32,
     /// Requests of any worker that wait for a connection to this host.
     pub waiting: AtomicU32,
+    /// How long it takes; observed where the cluster balances by it.
+    pub latency: Latency,
     /// Consecutive failures.
     pub outlier: Counters,
     /// Set when the host has left its cluster: its connections are closed as
@@ -34,6 +38,9 @@ pub struct HostCounts {
     pub connects: AtomicU64,
     /// Connections that did not come about.
     pub connect_failures: AtomicU64,
+    /// What attempts came to; there once a detector asks for it. The control
+    /// thread puts it there, so that no request has to.
+    pub tally: OnceLock<Box<Tally>>,
 }
 
 /// One endpoint. It keeps its identity, and so its connections, counters and

@@ -13,6 +13,8 @@ use evenkeel_shared::ir::ProxyProtocol;
 
 /// What version 2 begins with.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+/// Version 2, on its own behalf.
+const VERSION_2_LOCAL: u8 = 0x20;
 /// Version 2, on behalf of somebody.
 const VERSION_2_PROXY: u8 = 0x21;
 /// Streams (TCP) over IPv4, then two addresses and two ports.
@@ -34,6 +36,18 @@ pub(crate) fn header(version: ProxyProtocol, origin: Origin) -> Vec<u8> {
     match version {
         ProxyProtocol::V1 => text(origin).into_bytes(),
         ProxyProtocol::V2 => binary(origin),
+    }
+}
+
+/// The header of a connection that carries requests for nobody.
+pub(crate) fn own(version: ProxyProtocol) -> Vec<u8> {
+    match version {
+        ProxyProtocol::V1 => b"PROXY UNKNOWN\r\n".to_vec(),
+        ProxyProtocol::V2 => {
+            let mut header = SIGNATURE.to_vec();
+            header.extend([VERSION_2_LOCAL, 0, 0, 0]);
+            header
+        }
     }
 }
 

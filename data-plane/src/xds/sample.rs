@@ -35,6 +35,7 @@ pub(crate) fn cluster(name: &str) -> Cluster {
             },
         },
         outlier: None,
+        health_check: None,
         connection: Connection {
             max: None,
             connect_timeout: Duration::from_secs(1),
@@ -99,6 +100,7 @@ pub(crate) fn route(cluster: &str) -> Route {
             retry: None,
             path_rewrite: None,
             host_rewrite: None,
+            hash_policy: Vec::new(),
         })),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ir::{Assignment, ProxyProtocol, UpstreamTls};
+use crate::ir::{
+    Assignment, FailurePercentage, HealthCheck, LatencyOutlier, Maglev, ProxyProtocol, RingHash,
+    SuccessRate, UpstreamTls,
+};
 use crate::names::{AssignmentName, ClusterName};
 use crate::units::{Percent, duration_text, optional_duration_text};
 
@@ -23,6 +26,9 @@ pub struct Cluster {
     pub breakers: Breakers,
     /// When an endpoint is taken out; `None` is never.
     pub outlier: Option<Outlier>,
+    /// How endpoints are asked whether they are well; `None` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
     /// Connections to endpoints.
     pub connection: Connection,
     /// TLS with endpoints; `None` is in the clear.
@@ -108,6 +114,30 @@ pub enum LbPolicy {
     LeastRequestFullScan,
     /// At random, by weight.
     Random,
+    /// By the hash of the request, on a ring.
+    RingHash(RingHash),
+    /// By the hash of the request, in a table.
+    Maglev(Maglev),
+    /// Least latency of two drawn, with what is in progress.
+    PeakEwma(PeakEwma),
+}
+
+impl LbPolicy {
+    /// Whether it asks what ties a request to an endpoint.
+    pub fn is_hashing(&self) -> bool {
+        matches!(self, Self::RingHash(_) | Self::Maglev(_))
+    }
+}
+
+/// How latency is weighed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeakEwma {
+    /// Time in which what was seen loses all but 1/e of its weight; not zero.
+    #[serde(with = "duration_text")]
+    pub decay: Duration,
+    /// What a failure costs beside its time.
+    #[serde(with = "duration_text")]
+    pub failure_penalty: Duration,
 }
 
 /// Upper bounds on what is open at once, for the whole process.
@@ -161,6 +191,24 @@ pub struct Outlier {
     pub max_ejection_percent: u32,
     /// Whether one may be out whatever the share says.
     pub always_eject_one: bool,
+    /// Compares how often endpoints succeed; `None` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_rate: Option<SuccessRate>,
+    /// Judges by how often they fail; `None` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_percentage: Option<FailurePercentage>,
+    /// Compares how long they take; `None` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencyOutlier>,
+    /// Whether a health check that succeeds brings an endpoint back.
+    pub return_when_healthy: bool,
+}
+
+impl Outlier {
+    /// Whether a detector needs what all endpoints did in an interval.
+    pub fn compares(&self) -> bool {
+        self.success_rate.is_some() || self.failure_percentage.is_some() || self.latency.is_some()
+    }
 }
 
 /// Connections to endpoints.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ir::HashPolicy;
 use crate::names::{ClusterName, RouteTableName};
 use crate::units::{duration_text, optional_duration_text};
 
@@ -170,6 +171,9 @@ pub struct Forward {
     pub path_rewrite: Option<PathRewrite>,
     /// What the host becomes.
     pub host_rewrite: Option<String>,
+    /// What ties it to an endpoint, where the cluster chooses by a hash.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hash_policy: Vec<HashPolicy>,
 }
 
 /// A cluster and its share.

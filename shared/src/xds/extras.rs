@@ -66,6 +66,13 @@ pub(super) struct ClusterExtras {
     /// [`ir::RetryBudget::min_per_second`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) min_retries_per_second: Option<u32>,
+    /// [`ir::Outlier::latency`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) latency_outlier: Option<ir::LatencyOutlier>,
+    /// [`ir::LbPolicy::PeakEwma`], behind which stands the nearest that others
+    /// know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) peak_ewma: Option<ir::PeakEwma>,
 }
 
 /// Writes them; nothing when there is nothing to say.

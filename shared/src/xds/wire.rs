@@ -16,7 +16,9 @@ pub(super) use envoy_types::pb::envoy::extensions::filters::listener::proxy_prot
 pub(super) use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 pub(super) use envoy_types::pb::envoy::extensions::load_balancing_policies::common::v3 as lb_common;
 pub(super) use envoy_types::pb::envoy::extensions::load_balancing_policies::least_request::v3 as least_request;
+pub(super) use envoy_types::pb::envoy::extensions::load_balancing_policies::maglev::v3 as maglev;
 pub(super) use envoy_types::pb::envoy::extensions::load_balancing_policies::random::v3 as random;
+pub(super) use envoy_types::pb::envoy::extensions::load_balancing_policies::ring_hash::v3 as ring_hash;
 pub(super) use envoy_types::pb::envoy::extensions::load_balancing_policies::round_robin::v3 as round_robin;
 pub(super) use envoy_types::pb::envoy::extensions::retry::host::previous_hosts::v3 as previous_hosts;
 pub(super) use envoy_types::pb::envoy::extensions::transport_sockets::proxy_protocol::v3 as proxy_protocol_socket;

@@ -9,6 +9,7 @@ use evenkeel_shared::proto::v1;
 use evenkeel_shared::proto::v1::path_rewrite::Rewrite;
 
 use super::filters::Filters;
+use super::hashing;
 use crate::model::fields::{self, within};
 use crate::model::policy::RuleSettings;
 
@@ -41,6 +42,7 @@ pub(super) fn from_proto(
             retry: settings.retry,
             path_rewrite: filters.path_rewrite.clone(),
             host_rewrite: filters.host_rewrite.clone(),
+            hash_policy: hashing::from_proto(&rule.hash_policy, faults),
         }))),
         ([], Some(redirect), None) => {
             refuse_forwarding(rule, filters, faults);
@@ -72,6 +74,9 @@ fn refuse_forwarding(rule: &v1::RouteRule, filters: &Filters, faults: &mut Fault
     }
     if rule.retry.is_some() {
         faults.add("retry", REASON);
+    }
+    if !rule.hash_policy.is_empty() {
+        faults.add("hashPolicy", REASON);
     }
     if let Some(index) = filters.rewrite_at {
         faults.add(format!("filters[{index}].urlRewrite"), REASON);

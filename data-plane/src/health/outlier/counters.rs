@@ -86,7 +86,7 @@ fn clear(counter: &AtomicU32) {
 
 /// The status that stands for an outcome. A gRPC status in the head says more
 /// than the HTTP status beside it.
-fn as_status(outcome: Outcome) -> u16 {
+pub(super) fn as_status(outcome: Outcome) -> u16 {
     match outcome {
         Outcome::Response {
             grpc_status: Some(code),

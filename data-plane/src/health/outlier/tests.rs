@@ -16,6 +16,10 @@ fn settings() -> ir::Outlier {
         max_ejection_time: Duration::from_secs(100),
         max_ejection_percent: 50,
         always_eject_one: true,
+        success_rate: None,
+        failure_percentage: None,
+        latency: None,
+        return_when_healthy: true,
     }
 }
 
@@ -271,6 +275,7 @@ proptest! {
             prop_assert_eq!(ejections.count(), out.len());
             let share_holds = 100 * count <= max_ejection_percent * hosts;
             prop_assert!(share_holds || (always_eject_one && count == 1));
+            prop_assert!(count < hosts);
         }
         let end = now.plus(settings.max_ejection_time);
         let returned: BTreeSet<u64> = ejections.sweep(end, &settings).into_iter().collect();

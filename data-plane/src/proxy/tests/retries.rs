@@ -213,6 +213,10 @@ async fn health_hears_of_every_attempt() {
         max_ejection_time: Duration::from_mins(5),
         max_ejection_percent: 100,
         always_eject_one: true,
+        success_rate: None,
+        failure_percentage: None,
+        latency: None,
+        return_when_healthy: true,
     });
     let mut proxy = plan.start();
     let answer = proxy.ask(GET).await;

@@ -264,6 +264,7 @@ fn listener() -> ir::Listener {
             retry: None,
             path_rewrite: None,
             host_rewrite: None,
+            hash_policy: Vec::new(),
         })),
         request_headers: ir::HeaderEdits::default(),
         response_headers: ir::HeaderEdits::default(),
@@ -335,6 +336,7 @@ pub(super) fn cluster(endpoints: &[SocketAddr]) -> ir::Cluster {
             },
         },
         outlier: None,
+        health_check: None,
         connection: ir::Connection {
             max: None,
             connect_timeout: Duration::from_secs(1),

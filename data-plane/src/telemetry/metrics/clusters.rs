@@ -8,7 +8,7 @@ use crate::runtime::membership::cause_label;
 use crate::upstream::cluster::{Cluster, ClusterCounts};
 use crate::upstream::host::Host;
 
-/// Hosts that have series of their own; with five series each, this bounds what
+/// Hosts that have series of their own; with six series each, this bounds what
 /// a scrape costs.
 const SHOWN_HOSTS: usize = 1_000;
 
@@ -118,6 +118,33 @@ pub(super) const METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "evenkeel_cluster_hosts_failing_checks",
+        kind: Kind::Gauge,
+        labels: &["cluster"],
+        help: "Hosts that health checks keep out, those that wait for their first included",
+        read: |moment, out| {
+            each_cluster(moment, |name, cluster| {
+                let failing = cluster.membership.lock().failing_checks();
+                out.level(&[name], level(failing as u64));
+            });
+        },
+    },
+    Metric {
+        name: "evenkeel_health_checks",
+        kind: Kind::Counter,
+        labels: &["cluster", "result"],
+        help: "Health checks of the cluster's hosts, by result: success or failure",
+        read: |moment, out| {
+            each_cluster(moment, |name, cluster| {
+                let [good, bad] = cluster.membership.lock().checks_total;
+                if good + bad > 0 {
+                    out.count(&[name, "success"], good);
+                    out.count(&[name, "failure"], bad);
+                }
+            });
+        },
+    },
+    Metric {
         name: "evenkeel_cluster_panic",
         kind: Kind::Gauge,
         labels: &["cluster"],
@@ -151,6 +178,19 @@ pub(super) const METRICS: &[Metric] = &[
             each_cluster(moment, |name, cluster| {
                 let count = cluster.membership.lock().overflow_total;
                 out.count(&[name], count);
+            });
+        },
+    },
+    Metric {
+        name: "evenkeel_ejections_spared",
+        kind: Kind::Counter,
+        labels: &["cluster", "cause"],
+        help: "Times that a host stood out and stayed because its detector is not always enforced",
+        read: |moment, out| {
+            each_cluster(moment, |name, cluster| {
+                for (cause, count) in &cluster.membership.lock().spared_total {
+                    out.count(&[name, cause_label(*cause)], *count);
+                }
             });
         },
     },
@@ -192,6 +232,19 @@ pub(super) const METRICS: &[Metric] = &[
             each_host(moment, |cluster, address, host| {
                 let number = host.shared.in_flight.load(Ordering::Relaxed);
                 out.level(&[cluster, address], f64::from(number));
+            });
+        },
+    },
+    Metric {
+        name: "evenkeel_host_latency_seconds",
+        kind: Kind::Gauge,
+        labels: &["cluster", "host"],
+        help: "What an attempt at a host is taken to cost, where that decides who is asked",
+        read: |moment, out| {
+            each_host(moment, |cluster, address, host| {
+                if let Some(latency) = host.shared.latency.known() {
+                    out.level(&[cluster, address], latency.as_secs_f64());
+                }
             });
         },
     },

@@ -78,7 +78,7 @@ fn a_merge_key_is_refused_with_advice() {
 fn two_members_of_a_group_are_both_named() {
     assert_eq!(
         complaint("kind: Cluster\nname: c\nspec: {loadBalancer: {random: {}, leastRequest: {}}}\n"),
-        "shop.yaml:3:35: Cluster/c: loadBalancer.leastRequest: random and leastRequest are both set: must be at most one of roundRobin, leastRequest, random"
+        "shop.yaml:3:35: Cluster/c: loadBalancer.leastRequest: random and leastRequest are both set: must be at most one of roundRobin, leastRequest, random, ringHash, maglev, peakEwma"
     );
 }
 

@@ -3,6 +3,8 @@
 mod balancing;
 mod breakers;
 mod dns;
+mod hashing;
+mod health_check;
 mod outlier;
 mod protocol;
 
@@ -82,7 +84,6 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
     found.unsupported_if([
         ("transport_socket_matches", set(&transport_socket_matches)),
         ("transport_socket_matcher", set(&transport_socket_matcher)),
-        ("health_checks", set(&health_checks)),
         ("upstream_bind_config", set(&upstream_bind_config)),
         ("lb_subset_config", set(&lb_subset_config)),
         ("protocol_selection", set(&protocol_selection)),
@@ -157,7 +158,16 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
         },
         found,
     );
-    let policy = balancing::policy(lb_policy, lb_config, load_balancing_policy, found);
+    let policy = balancing::policy(
+        balancing::Wire {
+            named: lb_policy,
+            config: lb_config,
+            list: load_balancing_policy,
+            common: common_lb_config.as_ref(),
+        },
+        found,
+    );
+    let policy = balancing::by_latency(policy, extras.peak_ewma, found);
     let panic_threshold = balancing::panic_threshold(common_lb_config, found);
     let breakers = breakers::breakers(
         circuit_breakers.unwrap_or_default(),
@@ -167,9 +177,15 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
     let outlier = match outlier_detection {
         Some(from) => found
             .at("outlier_detection", |found| outlier::outlier(from, found))
-            .map(Some),
+            .map(|outlier| {
+                Some(ir::Outlier {
+                    latency: extras.latency_outlier,
+                    ..outlier
+                })
+            }),
         None => Some(None),
     };
+    let health_check = health_check::health_check(health_checks, found);
     let legacy = protocol::Legacy {
         common: common_http_protocol_options,
         http2: http2_protocol_options.is_some(),
@@ -192,6 +208,7 @@ pub(in crate::xds) fn cluster(from: cluster::Cluster, found: &mut Findings) -> O
         },
         breakers,
         outlier: outlier?,
+        health_check: health_check?,
         connection: ir::Connection {
             max,
             connect_timeout: connect_timeout?,

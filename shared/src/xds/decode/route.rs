@@ -2,6 +2,7 @@
 
 mod action;
 mod entry;
+mod hashing;
 mod headers;
 pub(super) mod limit;
 mod matching;

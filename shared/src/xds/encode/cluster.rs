@@ -1,18 +1,19 @@
 //! `Cluster`.
 
+mod balancing;
 mod dns;
+mod health_check;
+mod outlier;
 
 use std::collections::HashMap;
 
 use envoy_types::util::pack_any;
 
-use super::values::{
-    boolean, duration, duration_or_zero, extension, from_ads, number, percent, yes,
-};
+use super::values::{duration, duration_or_zero, from_ads, number, percent};
 use super::{assignment, transport};
 use crate::ir;
 use crate::xds::extras::{self, ClusterExtras};
-use crate::xds::wire::{UPSTREAM_HTTP, cluster, core, least_request, random, round_robin};
+use crate::xds::wire::{UPSTREAM_HTTP, cluster, core};
 use crate::xds::wire::{pb, upstream_http};
 
 /// Writes a cluster.
@@ -40,7 +41,7 @@ pub(in crate::xds) fn cluster(from: &ir::Cluster) -> cluster::Cluster {
             Some(assignment::assignment(endpoints)),
         ),
     };
-    let (named, policy) = balancing(from.load_balancing.policy);
+    let (named, policy) = balancing::policy(from.load_balancing.policy);
     let looked_up = match &from.discovery {
         ir::Discovery::Dns(target) => Some(target),
         ir::Discovery::Named(_) | ir::Discovery::Inline(_) => None,
@@ -61,61 +62,24 @@ pub(in crate::xds) fn cluster(from: &ir::Cluster) -> cluster::Cluster {
             ..cluster::cluster::CommonLbConfig::default()
         }),
         circuit_breakers: Some(breakers(&from.breakers, from.connection.max)),
-        outlier_detection: from.outlier.as_ref().map(outlier),
+        health_checks: from
+            .health_check
+            .iter()
+            .map(health_check::health_check)
+            .collect(),
+        outlier_detection: from.outlier.as_ref().map(outlier::outlier),
         typed_extension_protocol_options: protocol(from.protocol, &from.connection),
         transport_socket: transport::cluster(from),
         metadata: extras::write(&ClusterExtras {
             min_retries_per_second: from.breakers.retries.min_per_second,
+            latency_outlier: from.outlier.and_then(|outlier| outlier.latency),
+            peak_ewma: match from.load_balancing.policy {
+                ir::LbPolicy::PeakEwma(settings) => Some(settings),
+                _ => None,
+            },
         }),
         ..cluster::Cluster::default()
     }
-}
-
-/// The algorithm, in the old field for gRPC of old and in the list that wins
-/// where it is known.
-fn balancing(policy: ir::LbPolicy) -> (cluster::cluster::LbPolicy, cluster::LoadBalancingPolicy) {
-    use cluster::cluster::LbPolicy;
-    use least_request::least_request::SelectionMethod;
-
-    const LEAST_REQUEST: &str = "envoy.load_balancing_policies.least_request";
-    let least = |choices, method: SelectionMethod| {
-        extension(
-            LEAST_REQUEST,
-            least_request::LeastRequest {
-                choice_count: choices,
-                selection_method: method.into(),
-                ..least_request::LeastRequest::default()
-            },
-        )
-    };
-    let (named, config) = match policy {
-        ir::LbPolicy::RoundRobin => (
-            LbPolicy::RoundRobin,
-            extension(
-                "envoy.load_balancing_policies.round_robin",
-                round_robin::RoundRobin::default(),
-            ),
-        ),
-        ir::LbPolicy::LeastRequest { choices } => (
-            LbPolicy::LeastRequest,
-            least(number(choices), SelectionMethod::NChoices),
-        ),
-        ir::LbPolicy::LeastRequestFullScan => (
-            LbPolicy::LeastRequest,
-            least(None, SelectionMethod::FullScan),
-        ),
-        ir::LbPolicy::Random => (
-            LbPolicy::Random,
-            extension(
-                "envoy.load_balancing_policies.random",
-                random::Random::default(),
-            ),
-        ),
-    };
-    let policies = vec![cluster::load_balancing_policy::Policy {
-        typed_extension_config: Some(config),
-    }];
-    (named, cluster::LoadBalancingPolicy { policies })
 }
 
 fn breakers(from: &ir::Breakers, max_per_host: Option<u32>) -> cluster::CircuitBreakers {
@@ -141,33 +105,6 @@ fn breakers(from: &ir::Breakers, max_per_host: Option<u32>) -> cluster::CircuitB
     cluster::CircuitBreakers {
         thresholds: vec![whole],
         per_host_thresholds: per_host.into_iter().collect(),
-    }
-}
-
-/// Writes all of it, because Envoy's own defaults eject nobody from a small
-/// cluster and judge by success rates, which the representation has not.
-fn outlier(from: &ir::Outlier) -> cluster::OutlierDetection {
-    let enforced = |threshold: u32| number(if threshold == 0 { 0 } else { 100 });
-    cluster::OutlierDetection {
-        consecutive_5xx: number(from.consecutive_5xx),
-        enforcing_consecutive_5xx: enforced(from.consecutive_5xx),
-        consecutive_gateway_failure: number(from.consecutive_gateway_failure),
-        enforcing_consecutive_gateway_failure: enforced(from.consecutive_gateway_failure),
-        consecutive_local_origin_failure: number(from.consecutive_local_origin_failure),
-        enforcing_consecutive_local_origin_failure: enforced(from.consecutive_local_origin_failure),
-        split_external_local_origin_errors: from.split_local_origin,
-        interval: duration(from.interval),
-        base_ejection_time: duration(from.base_ejection_time),
-        max_ejection_time: duration(from.max_ejection_time),
-        max_ejection_time_jitter: duration_or_zero(None),
-        max_ejection_percent: number(from.max_ejection_percent),
-        always_eject_one_host: boolean(from.always_eject_one),
-        enforcing_success_rate: number(0),
-        enforcing_local_origin_success_rate: number(0),
-        enforcing_failure_percentage: number(0),
-        enforcing_failure_percentage_local_origin: number(0),
-        successful_active_health_check_uneject_host: yes(),
-        ..cluster::OutlierDetection::default()
     }
 }
 

@@ -26,6 +26,12 @@ pub(super) fn number(value: u32) -> Option<pb::UInt32Value> {
     Some(pb::UInt32Value { value })
 }
 
+pub(super) fn large_number(value: u32) -> Option<pb::UInt64Value> {
+    Some(pb::UInt64Value {
+        value: value.into(),
+    })
+}
+
 /// What is longer than Envoy can hold becomes the longest that it can.
 pub(super) fn duration(value: Duration) -> Option<pb::Duration> {
     let seconds = i64::try_from(value.as_secs()).unwrap_or(i64::MAX);

@@ -66,7 +66,7 @@ fn what_steers_traffic_and_is_not_done_is_refused() {
     );
     cluster_refused(
         |c| c.health_checks = vec![<_>::default()],
-        "health_checks: not supp",
+        "health_checks[0].health_checker: is missing",
     );
     cluster_refused(|c| c.filters = vec![<_>::default()], "filters: not supp");
     let mirrored = forward_with(|a| a.request_mirror_policies = vec![<_>::default()]);
@@ -168,6 +168,72 @@ fn an_ejection_is_not_shorter_than_the_first() {
         |c| c.outlier_detection.as_mut().unwrap().max_ejection_percent = number(101),
         "outlier_detection.max_ejection_percent: invalid value 101",
     );
+    cluster_refused(
+        |c| {
+            let outlier = c.outlier_detection.as_mut().unwrap();
+            outlier.failure_percentage_threshold = number(101);
+        },
+        "outlier_detection.failure_percentage_threshold: invalid value 101",
+    );
+    cluster_refused(
+        |c| c.outlier_detection.as_mut().unwrap().enforcing_success_rate = number(101),
+        "outlier_detection.enforcing_success_rate: invalid value 101",
+    );
+}
+
+#[test]
+fn a_health_check_must_be_one_that_can_be_made() {
+    use core::health_check::{HealthChecker, HttpHealthCheck, TcpHealthCheck};
+
+    let tcp = || core::HealthCheck {
+        timeout: seconds(1),
+        interval: seconds(5),
+        healthy_threshold: number(1),
+        unhealthy_threshold: number(1),
+        health_checker: Some(HealthChecker::TcpHealthCheck(TcpHealthCheck::default())),
+        ..core::HealthCheck::default()
+    };
+    cluster_refused(
+        |c| c.health_checks = vec![tcp(), tcp()],
+        "health_checks: must be one at the most",
+    );
+    cluster_refused(
+        |c| {
+            let mut check = tcp();
+            check.unhealthy_threshold = None;
+            c.health_checks = vec![check];
+        },
+        "health_checks[0].unhealthy_threshold: is missing",
+    );
+    cluster_refused(
+        |c| {
+            let mut check = tcp();
+            check.alt_port = number(1);
+            c.health_checks = vec![check];
+        },
+        "health_checks[0].alt_port: not supported",
+    );
+    let http = |http| core::HealthCheck {
+        health_checker: Some(HealthChecker::HttpHealthCheck(http)),
+        ..tcp()
+    };
+    cluster_refused(
+        |c| c.health_checks = vec![http(HttpHealthCheck::default())],
+        "health_checks[0].http_health_check.path: invalid value",
+    );
+    cluster_refused(
+        |c| {
+            c.health_checks = vec![http(HttpHealthCheck {
+                path: "/".to_owned(),
+                expected_statuses: vec![units::Int64Range {
+                    start: 200,
+                    end: 200,
+                }],
+                ..HttpHealthCheck::default()
+            })];
+        },
+        "health_checks[0].http_health_check.expected_statuses: must be ranges",
+    );
 }
 
 #[test]
@@ -175,13 +241,101 @@ fn an_algorithm_must_be_known() {
     cluster_refused(
         |c| {
             c.load_balancing_policy = None;
-            c.lb_policy = cds::cluster::LbPolicy::RingHash.into();
+            c.lb_policy = cds::cluster::LbPolicy::ClusterProvided.into();
         },
-        "lb_policy: invalid value \"RING_HASH\": not supported by evenkeel",
+        "lb_policy: invalid value \"CLUSTER_PROVIDED\": not supported by evenkeel",
     );
     cluster_refused(
         |c| c.load_balancing_policy.as_mut().unwrap().policies.clear(),
         "load_balancing_policy.policies: holds no policy",
+    );
+}
+
+#[test]
+fn tables_for_hashes_must_be_possible() {
+    use cds::cluster::{LbConfig, LbPolicy, MaglevLbConfig, RingHashLbConfig};
+
+    let size = |value| Some(pb::UInt64Value { value });
+    let old = |policy: LbPolicy, config: LbConfig, expected| {
+        cluster_refused(
+            |c| {
+                c.load_balancing_policy = None;
+                c.lb_policy = policy.into();
+                c.lb_config = Some(config);
+            },
+            expected,
+        );
+    };
+    let ring = |min, max, function| {
+        LbConfig::RingHashLbConfig(RingHashLbConfig {
+            minimum_ring_size: size(min),
+            maximum_ring_size: size(max),
+            hash_function: function,
+        })
+    };
+    old(
+        LbPolicy::RingHash,
+        ring(0, 8, 0),
+        "ring_hash_lb_config.minimum_ring_size: invalid value 0",
+    );
+    old(
+        LbPolicy::RingHash,
+        ring(9, 8, 0),
+        "ring_hash_lb_config.minimum_ring_size: invalid value 9: must be at most",
+    );
+    old(
+        LbPolicy::RingHash,
+        ring(1, 8, 1),
+        "ring_hash_lb_config.hash_function: not supported by evenkeel",
+    );
+    old(
+        LbPolicy::Maglev,
+        LbConfig::MaglevLbConfig(MaglevLbConfig {
+            table_size: size(65_536),
+        }),
+        "maglev_lb_config.table_size: invalid value 65536: must be a prime",
+    );
+}
+
+#[test]
+fn what_is_hashed_must_be_known() {
+    use rds::route_action::HashPolicy;
+    use rds::route_action::hash_policy::{Cookie, FilterState, Header, PolicySpecifier};
+
+    let refuses = |specifier: PolicySpecifier, expected: &str| {
+        let message = forward_with(|action| {
+            action.hash_policy = vec![HashPolicy {
+                terminal: false,
+                policy_specifier: Some(specifier),
+            }];
+        });
+        let action = "virtual_hosts[0].routes[0].route";
+        refused(&message, &format!("{action}.{expected}"));
+    };
+    let header = |name: &str| {
+        PolicySpecifier::Header(Header {
+            header_name: name.to_owned(),
+            regex_rewrite: None,
+        })
+    };
+    refuses(
+        header("a b"),
+        "hash_policy[0].header.header_name: invalid value",
+    );
+    refuses(
+        header(":path"),
+        "hash_policy[0].header.header_name: not supported by evenkeel",
+    );
+    refuses(
+        PolicySpecifier::FilterState(FilterState::default()),
+        "hash_policy[0].filter_state: not supported by evenkeel",
+    );
+    refuses(
+        PolicySpecifier::Cookie(Cookie {
+            name: "a;b".to_owned(),
+            ..Cookie::default()
+        }),
+        "hash_policy[0].cookie.name: invalid value",
     );
 }
 

@@ -90,7 +90,7 @@ fn a_name_with_nothing_said_is_looked_up_every_five_seconds() {
 }
 
 #[test]
-fn outlier_detection_with_nothing_set_counts_5xx_only() {
+fn outlier_detection_with_nothing_set_counts_5xx_and_compares_success_rates() {
     let mut message = bare_cluster();
     message.outlier_detection = Some(cds::OutlierDetection::default());
     let outlier = cluster_of(&message).outlier.unwrap();
@@ -99,6 +99,26 @@ fn outlier_detection_with_nothing_set_counts_5xx_only() {
     assert_eq!(outlier.max_ejection_percent, 10);
     assert_eq!(outlier.max_ejection_time, Duration::from_mins(5));
     assert!(!outlier.always_eject_one);
+    let rate = outlier.success_rate.unwrap();
+    assert_eq!((rate.minimum_hosts, rate.request_volume), (5, 100));
+    assert_eq!((rate.stdev_factor, rate.enforcing), (1900, 100));
+    assert_eq!(outlier.failure_percentage, None);
+    assert_eq!(outlier.latency, None);
+}
+
+#[test]
+fn a_detector_that_is_not_enforced_but_has_settings_only_counts() {
+    let mut message = bare_cluster();
+    message.outlier_detection = Some(cds::OutlierDetection {
+        failure_percentage_threshold: Some(pb::UInt32Value { value: 30 }),
+        enforcing_success_rate: Some(pb::UInt32Value { value: 0 }),
+        enforcing_local_origin_success_rate: Some(pb::UInt32Value { value: 0 }),
+        ..cds::OutlierDetection::default()
+    });
+    let outlier = cluster_of(&message).outlier.unwrap();
+    let share = outlier.failure_percentage.unwrap();
+    assert_eq!((share.threshold, share.enforcing), (30, 0));
+    assert_eq!(outlier.success_rate, None);
 }
 
 #[test]
@@ -131,6 +151,61 @@ fn the_first_algorithm_that_is_known_is_taken() {
         cluster_of(&message).load_balancing.policy,
         LbPolicy::LeastRequest { choices: 2 }
     );
+}
+
+#[test]
+fn a_ring_in_its_old_place_is_understood() {
+    let mut message = bare_cluster();
+    message.lb_policy = cds::cluster::LbPolicy::RingHash.into();
+    assert_eq!(
+        cluster_of(&message).load_balancing.policy,
+        LbPolicy::RingHash(RingHash {
+            min_size: 1_024,
+            max_size: 8_388_608,
+            balance_factor: None,
+        })
+    );
+    let ring = cds::cluster::RingHashLbConfig {
+        minimum_ring_size: Some(pb::UInt64Value { value: 64 }),
+        maximum_ring_size: Some(pb::UInt64Value { value: 128 }),
+        ..cds::cluster::RingHashLbConfig::default()
+    };
+    message.lb_config = Some(cds::cluster::LbConfig::RingHashLbConfig(ring));
+    let common = cds::cluster::common_lb_config::ConsistentHashingLbConfig {
+        hash_balance_factor: Some(pb::UInt32Value { value: 150 }),
+        ..<_>::default()
+    };
+    message.common_lb_config = Some(cds::cluster::CommonLbConfig {
+        consistent_hashing_lb_config: Some(common),
+        ..cds::cluster::CommonLbConfig::default()
+    });
+    assert_eq!(
+        cluster_of(&message).load_balancing.policy,
+        LbPolicy::RingHash(RingHash {
+            min_size: 64,
+            max_size: 128,
+            balance_factor: Some(150),
+        })
+    );
+    message.lb_policy = cds::cluster::LbPolicy::Maglev.into();
+    assert_eq!(
+        cluster_of(&message).load_balancing.policy,
+        LbPolicy::Maglev(Maglev {
+            table_size: 65_537,
+            balance_factor: Some(150),
+        })
+    );
+}
+
+#[test]
+fn a_bound_on_hashing_means_nothing_to_other_algorithms() {
+    let mut message = bare_cluster();
+    message.common_lb_config = Some(cds::cluster::CommonLbConfig {
+        consistent_hashing_lb_config: Some(<_>::default()),
+        ..cds::cluster::CommonLbConfig::default()
+    });
+    let ignored = accepted(&message).ignored;
+    assert_eq!(ignored, ["common_lb_config.consistent_hashing_lb_config"]);
 }
 
 #[test]

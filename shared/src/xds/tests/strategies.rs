@@ -298,17 +298,37 @@ fn forward() -> impl Strategy<Value = Forward> {
         option::of(retry()),
         option::of(path_rewrite()),
         option::of(host()),
+        vec(hash_policy(), 0..3),
     )
         .prop_map(
-            |(clusters, timeout, per_try_timeout, retry, path_rewrite, host_rewrite)| Forward {
-                clusters,
-                timeout,
-                per_try_timeout,
-                retry,
-                path_rewrite,
-                host_rewrite,
+            |(clusters, timeout, per_try_timeout, retry, path_rewrite, host_rewrite, hashed)| {
+                Forward {
+                    clusters,
+                    timeout,
+                    per_try_timeout,
+                    retry,
+                    path_rewrite,
+                    host_rewrite,
+                    hash_policy: hashed,
+                }
             },
         )
+}
+
+/// Boxed, because the stack of a test is small.
+fn hash_policy() -> BoxedStrategy<HashPolicy> {
+    let path = option::of("/[a-z]{0,9}");
+    let cookie = ("[A-Za-z]{1,9}", option::of(duration()), path)
+        .prop_map(|(name, ttl, path)| HashSource::Cookie(HashCookie { name, ttl, path }));
+    let source = prop_oneof![
+        "[a-z][a-z-]{0,9}".prop_map(HashSource::Header),
+        cookie,
+        Just(HashSource::ClientAddress),
+        "[a-z]{1,9}".prop_map(HashSource::Query)
+    ];
+    (source, any::<bool>())
+        .prop_map(|(source, terminal)| HashPolicy { source, terminal })
+        .boxed()
 }
 
 fn retry() -> impl Strategy<Value = RetryPolicy> {
@@ -388,6 +408,38 @@ fn rate_limit() -> impl Strategy<Value = RateLimit> {
     })
 }
 
+/// Boxed, because the stack of a test is small.
+fn lb_policy() -> BoxedStrategy<LbPolicy> {
+    prop_oneof![
+        Just(LbPolicy::RoundRobin),
+        (duration(), duration()).prop_map(|(decay, failure_penalty)| {
+            LbPolicy::PeakEwma(PeakEwma {
+                decay,
+                failure_penalty,
+            })
+        }),
+        (2_u32..).prop_map(|choices| LbPolicy::LeastRequest { choices }),
+        Just(LbPolicy::LeastRequestFullScan),
+        Just(LbPolicy::Random),
+        (1_u32..5_000, 5_000_u32..8_000_000, option::of(100_u32..)).prop_map(
+            |(min_size, max_size, balance_factor)| LbPolicy::RingHash(RingHash {
+                min_size,
+                max_size,
+                balance_factor,
+            })
+        ),
+        (
+            proptest::sample::select(vec![2_u32, 251, 65_537, 5_000_011]),
+            option::of(100_u32..)
+        )
+            .prop_map(|(table_size, balance_factor)| LbPolicy::Maglev(Maglev {
+                table_size,
+                balance_factor,
+            }))
+    ]
+    .boxed()
+}
+
 pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
     let discovery = prop_oneof![
         name().prop_map(|name| Discovery::Named(name.as_str().into())),
@@ -395,16 +447,11 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
         dns_target().prop_map(Discovery::Dns)
     ];
     let protocol = prop_oneof![Just(UpstreamProtocol::Http1), Just(UpstreamProtocol::Http2)];
-    let policy = prop_oneof![
-        Just(LbPolicy::RoundRobin),
-        (2_u32..).prop_map(|choices| LbPolicy::LeastRequest { choices }),
-        Just(LbPolicy::LeastRequestFullScan),
-        Just(LbPolicy::Random)
-    ];
-    let load_balancing = (policy, percent()).prop_map(|(policy, panic_threshold)| LoadBalancing {
-        policy,
-        panic_threshold,
-    });
+    let load_balancing =
+        (lb_policy(), percent()).prop_map(|(policy, panic_threshold)| LoadBalancing {
+            policy,
+            panic_threshold,
+        });
     let connection = (
         option::of(any::<u32>()),
         duration(),
@@ -425,12 +472,13 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
         protocol,
         load_balancing,
         breakers(),
-        option::of(outlier()),
+        // On the heap: the strategy of all resources lives on a small stack.
+        (option::of(outlier()), option::of(health_check())).boxed(),
         connection,
         (option::of(upstream_tls()), option::of(proxy_protocol())),
     )
         .prop_map(
-            |(name, discovery, protocol, load_balancing, breakers, outlier, connection, socket)| {
+            |(name, discovery, protocol, load_balancing, breakers, health, connection, socket)| {
                 Cluster {
                     tls: socket.0,
                     proxy_protocol: socket.1,
@@ -439,7 +487,8 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
                     protocol,
                     load_balancing,
                     breakers,
-                    outlier,
+                    outlier: health.0,
+                    health_check: health.1,
                     connection,
                 }
             },
@@ -490,13 +539,18 @@ fn outlier() -> impl Strategy<Value = Outlier> {
     let threshold = || prop_oneof![Just(0_u32), 1_u32..];
     (
         (threshold(), threshold(), threshold()),
-        any::<(bool, bool)>(),
+        any::<(bool, bool, bool)>(),
         duration(),
         ordered_durations(),
         0_u32..=100,
+        comparing(),
     )
         .prop_map(
-            |(thresholds, switches, interval, times, max_ejection_percent)| Outlier {
+            |(thresholds, switches, interval, times, max_ejection_percent, comparing)| Outlier {
+                success_rate: comparing.0,
+                failure_percentage: comparing.1,
+                latency: comparing.2,
+                return_when_healthy: switches.2,
                 consecutive_5xx: thresholds.0,
                 consecutive_gateway_failure: thresholds.1,
                 consecutive_local_origin_failure: thresholds.2,
@@ -508,6 +562,90 @@ fn outlier() -> impl Strategy<Value = Outlier> {
                 always_eject_one: switches.1,
             },
         )
+}
+
+fn health_check() -> impl Strategy<Value = HealthCheck> {
+    let protocol = prop_oneof![Just(UpstreamProtocol::Http1), Just(UpstreamProtocol::Http2)];
+    let statuses = (100_u16..600, 100_u16..600).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    let host = || option::of("[a-z.]{1,9}");
+    let http = (protocol, host(), "/[a-z/?=]{0,9}", vec(statuses, 1..3)).prop_map(
+        |(protocol, host, path, expected)| Probe::Http {
+            protocol,
+            host,
+            path,
+            expected,
+        },
+    );
+    let grpc = ("[a-zA-Z.]{0,9}", host())
+        .prop_map(|(service, authority)| Probe::Grpc { service, authority });
+    let probe = prop_oneof![http, Just(Probe::Tcp), grpc];
+    (
+        probe,
+        duration(),
+        duration(),
+        any::<u32>(),
+        duration(),
+        1_u32..,
+        1_u32..,
+    )
+        .prop_map(
+            |(
+                probe,
+                interval,
+                no_traffic_interval,
+                jitter_percent,
+                timeout,
+                healthy,
+                unhealthy,
+            )| {
+                HealthCheck {
+                    probe,
+                    interval,
+                    no_traffic_interval,
+                    jitter_percent,
+                    timeout,
+                    healthy_threshold: healthy,
+                    unhealthy_threshold: unhealthy,
+                }
+            },
+        )
+}
+
+type Comparing = (
+    Option<SuccessRate>,
+    Option<FailurePercentage>,
+    Option<LatencyOutlier>,
+);
+
+fn comparing() -> impl Strategy<Value = Comparing> {
+    let share = || 0_u32..=100;
+    let rate =
+        (any::<[u32; 3]>(), share(), share()).prop_map(|(numbers, all, local)| SuccessRate {
+            minimum_hosts: numbers[0],
+            request_volume: numbers[1],
+            stdev_factor: numbers[2],
+            enforcing: all,
+            enforcing_local_origin: local,
+        });
+    let failures = (share(), any::<[u32; 2]>(), share(), share()).prop_map(
+        |(threshold, numbers, enforcing, enforcing_local_origin)| FailurePercentage {
+            threshold,
+            minimum_hosts: numbers[0],
+            request_volume: numbers[1],
+            enforcing,
+            enforcing_local_origin,
+        },
+    );
+    let latency = (any::<[u32; 3]>(), duration(), share()).prop_map(
+        |(numbers, minimum_difference, enforcing)| LatencyOutlier {
+            minimum_hosts: numbers[0],
+            request_volume: numbers[1],
+            mad_factor: numbers[2],
+            minimum_difference,
+            enforcing,
+        },
+    );
+    (option::of(rate), option::of(failures), option::of(latency))
 }
 
 pub(super) fn assignment() -> impl Strategy<Value = Assignment> {

@@ -1,10 +1,14 @@
 //! How an endpoint is chosen.
 
-use crate::ir::LbPolicy;
+use super::hashing;
+use crate::ir::{LbPolicy, PeakEwma};
 use crate::units::Percent;
 use crate::xds::decode::findings::{Findings, set};
 use crate::xds::decode::values::{holds, is_true, number_or, percent_or, unpack};
-use crate::xds::wire::{cluster, lb_common, least_request, pb, random, round_robin};
+use crate::xds::extras;
+use crate::xds::wire::{
+    cluster, lb_common, least_request, maglev, pb, random, ring_hash, round_robin,
+};
 use cluster::cluster::{LbConfig, LbPolicy as Named};
 
 /// Envoy's number of draws, unless told otherwise.
@@ -12,21 +16,50 @@ const DEFAULT_CHOICES: u32 = 2;
 /// Envoy's threshold, unless told otherwise.
 const DEFAULT_PANIC: Percent = Percent::whole(50);
 
+/// The fields of a cluster that name the algorithm.
+pub(super) struct Wire<'a> {
+    /// By an old name.
+    pub(super) named: i32,
+    /// With old settings.
+    pub(super) config: Option<LbConfig>,
+    /// In a list of extensions.
+    pub(super) list: Option<cluster::LoadBalancingPolicy>,
+    /// With what is common to all algorithms.
+    pub(super) common: Option<&'a cluster::cluster::CommonLbConfig>,
+}
+
 /// Reads the algorithm. Of the list the first that is known is taken, and where
 /// there is a list the old field says nothing.
-pub(super) fn policy(
-    named: i32,
-    config: Option<LbConfig>,
-    list: Option<cluster::LoadBalancingPolicy>,
-    found: &mut Findings,
-) -> Option<LbPolicy> {
+pub(super) fn policy(from: Wire<'_>, found: &mut Findings) -> Option<LbPolicy> {
+    let Wire {
+        named,
+        config,
+        list,
+        common,
+    } = from;
+    let common = common.and_then(|common| common.consistent_hashing_lb_config.as_ref());
     if let Some(cluster::LoadBalancingPolicy { policies }) = list {
-        found.ignore_if([("lb_config", config.is_some())]);
+        found.ignore_if([
+            ("lb_config", config.is_some()),
+            (
+                "common_lb_config.consistent_hashing_lb_config",
+                common.is_some(),
+            ),
+        ]);
         return found.at("load_balancing_policy", |found| {
             first_known(policies, found)
         });
     }
-    match Named::try_from(named) {
+    let named = Named::try_from(named).map_err(|_| named);
+    if !matches!(named, Ok(Named::RingHash | Named::Maglev)) {
+        found.ignore_if([(
+            "common_lb_config.consistent_hashing_lb_config",
+            common.is_some(),
+        )]);
+    }
+    match named {
+        Ok(Named::RingHash) => hashing::old_ring(config.as_ref(), common, found),
+        Ok(Named::Maglev) => hashing::old_table(config.as_ref(), common, found),
         Ok(Named::RoundRobin) => {
             if let Some(LbConfig::RoundRobinLbConfig(from)) = config {
                 let slow = from.slow_start_config.is_some();
@@ -48,7 +81,23 @@ pub(super) fn policy(
             other.as_str_name(),
             "not supported by evenkeel",
         ),
-        Err(_) => found.invalid("lb_policy", named, "must be a known policy"),
+        Err(unknown) => found.invalid("lb_policy", unknown, "must be a known policy"),
+    }
+}
+
+/// Puts the algorithm that only we know in place of the one that stands for it.
+pub(super) fn by_latency(
+    policy: Option<LbPolicy>,
+    settings: Option<PeakEwma>,
+    found: &mut Findings,
+) -> Option<LbPolicy> {
+    match settings {
+        None => policy,
+        Some(settings) if settings.decay.is_zero() => {
+            let field = format!("{}.peak_ewma.decay", extras::PATH);
+            found.fault(&field, "must be longer than zero")
+        }
+        Some(settings) => policy.map(|_| LbPolicy::PeakEwma(settings)),
     }
 }
 
@@ -89,6 +138,10 @@ fn first_known(
             least_request_policy
         } else if holds::<random::Random>(&config) {
             random_policy
+        } else if holds::<ring_hash::RingHash>(&config) {
+            hashing::ring_policy
+        } else if holds::<maglev::Maglev>(&config) {
+            hashing::maglev_policy
         } else {
             continue;
         };
@@ -178,7 +231,8 @@ pub(super) fn panic_threshold(
             update_merge_window,
             ignore_new_hosts_until_first_hc,
             close_connections_on_host_set_change,
-            consistent_hashing_lb_config,
+            // Read with the algorithm that it is for.
+            consistent_hashing_lb_config: _,
             override_host_status,
             locality_config_specifier,
         } = from;
@@ -191,10 +245,6 @@ pub(super) fn panic_threshold(
             (
                 "close_connections_on_host_set_change",
                 close_connections_on_host_set_change,
-            ),
-            (
-                "consistent_hashing_lb_config",
-                set(&consistent_hashing_lb_config),
             ),
             ("override_host_status", set(&override_host_status)),
         ]);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::ir::Outlier;
-use crate::xds::decode::findings::{Findings, set};
+use crate::ir::{FailurePercentage, Outlier, SuccessRate};
+use crate::xds::decode::findings::{Findings, Read, set};
 use crate::xds::decode::values::{is_false, is_true, number_or, positive_duration_or};
 use crate::xds::wire::{cluster, pb};
 
@@ -18,8 +18,7 @@ const DEFAULT_MAX: Duration = Duration::from_mins(5);
 /// Envoy's share of endpoints that may be out.
 const DEFAULT_MAX_PERCENT: u32 = 10;
 
-/// Reads the detectors that count in a row. The statistical ones are left out:
-/// without them more endpoints stay in, and none is chosen that would not be.
+/// Reads the detectors that Envoy has.
 #[expect(
     clippy::too_many_lines,
     reason = "names every field of the message once"
@@ -53,49 +52,10 @@ pub(super) fn outlier(from: cluster::OutlierDetection, found: &mut Findings) -> 
         always_eject_one_host,
         detect_degraded_hosts,
     } = from;
-    let on = |share: Option<pb::UInt32Value>| number_or(share, 0) > 0;
     found.ignore_if([
-        ("enforcing_success_rate", on(enforcing_success_rate)),
-        (
-            "success_rate_minimum_hosts",
-            set(&success_rate_minimum_hosts),
-        ),
-        (
-            "success_rate_request_volume",
-            set(&success_rate_request_volume),
-        ),
-        ("success_rate_stdev_factor", set(&success_rate_stdev_factor)),
-        (
-            "enforcing_local_origin_success_rate",
-            on(enforcing_local_origin_success_rate),
-        ),
-        (
-            "failure_percentage_threshold",
-            set(&failure_percentage_threshold),
-        ),
-        (
-            "enforcing_failure_percentage",
-            on(enforcing_failure_percentage),
-        ),
-        (
-            "enforcing_failure_percentage_local_origin",
-            on(enforcing_failure_percentage_local_origin),
-        ),
-        (
-            "failure_percentage_minimum_hosts",
-            set(&failure_percentage_minimum_hosts),
-        ),
-        (
-            "failure_percentage_request_volume",
-            set(&failure_percentage_request_volume),
-        ),
         (
             "max_ejection_time_jitter",
             max_ejection_time_jitter.is_some_and(|jitter| set(&jitter)),
-        ),
-        (
-            "successful_active_health_check_uneject_host",
-            is_false(successful_active_health_check_uneject_host.as_ref()),
         ),
         ("monitors", set(&monitors)),
         (
@@ -119,6 +79,37 @@ pub(super) fn outlier(from: cluster::OutlierDetection, found: &mut Findings) -> 
             enforcing_consecutive_local_origin_failure,
             found,
         );
+    let success_rate = rate_detector(
+        [
+            "enforcing_success_rate",
+            "enforcing_local_origin_success_rate",
+        ],
+        (enforcing_success_rate, enforcing_local_origin_success_rate),
+        100,
+        [
+            (success_rate_minimum_hosts, 5),
+            (success_rate_request_volume, 100),
+            (success_rate_stdev_factor, 1900),
+        ],
+        found,
+    );
+    let failure_percentage = rate_detector(
+        [
+            "enforcing_failure_percentage",
+            "enforcing_failure_percentage_local_origin",
+        ],
+        (
+            enforcing_failure_percentage,
+            enforcing_failure_percentage_local_origin,
+        ),
+        0,
+        [
+            (failure_percentage_minimum_hosts, 5),
+            (failure_percentage_request_volume, 50),
+            (failure_percentage_threshold, 85),
+        ],
+        found,
+    );
     let interval = positive_duration_or(interval, "interval", DEFAULT_INTERVAL, found);
     let times = ejection_times(base_ejection_time, max_ejection_time, found);
     let max_ejection_percent = share(
@@ -138,6 +129,63 @@ pub(super) fn outlier(from: cluster::OutlierDetection, found: &mut Findings) -> 
         max_ejection_time,
         max_ejection_percent: max_ejection_percent?,
         always_eject_one: is_true(always_eject_one_host.as_ref()),
+        success_rate: success_rate?.map(|read| SuccessRate {
+            minimum_hosts: read.settings[0],
+            request_volume: read.settings[1],
+            stdev_factor: read.settings[2],
+            enforcing: read.enforcing,
+            enforcing_local_origin: read.enforcing_local_origin,
+        }),
+        failure_percentage: match failure_percentage? {
+            Some(read) => Some(failure_share(&read, found)?),
+            None => None,
+        },
+        latency: None,
+        return_when_healthy: !is_false(successful_active_health_check_uneject_host.as_ref()),
+    })
+}
+
+/// A detector that compares: its numbers, and how often it is enforced.
+struct Rates {
+    settings: [u32; 3],
+    enforcing: u32,
+    enforcing_local_origin: u32,
+}
+
+/// A detector that compares; absent if nothing is said of it and it is not
+/// enforced. `default` is how often Envoy enforces it unless told otherwise.
+fn rate_detector(
+    fields: [&str; 2],
+    (enforcing, local): (Option<pb::UInt32Value>, Option<pb::UInt32Value>),
+    default: u32,
+    settings: [(Option<pb::UInt32Value>, u32); 3],
+    found: &mut Findings,
+) -> Read<Option<Rates>> {
+    let enforcing = share(enforcing, fields[0], default, found)?;
+    let enforcing_local_origin = share(local, fields[1], default, found)?;
+    let silent = settings.iter().all(|(value, _)| value.is_none());
+    if silent && enforcing == 0 && enforcing_local_origin == 0 {
+        return Some(None);
+    }
+    Some(Some(Rates {
+        settings: settings.map(|(value, default)| number_or(value, default)),
+        enforcing,
+        enforcing_local_origin,
+    }))
+}
+
+fn failure_share(read: &Rates, found: &mut Findings) -> Option<FailurePercentage> {
+    let [minimum_hosts, request_volume, threshold] = read.settings;
+    if threshold > 100 {
+        let field = "failure_percentage_threshold";
+        return found.invalid(field, threshold, "must be at most 100");
+    }
+    Some(FailurePercentage {
+        threshold,
+        minimum_hosts,
+        request_volume,
+        enforcing: read.enforcing,
+        enforcing_local_origin: read.enforcing_local_origin,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::headers;
-use super::{retry, rewrite};
+use super::{hashing, retry, rewrite};
 use crate::ir;
 use crate::names::ClusterName;
 use crate::xds::decode::findings::{Findings, Read, set};
@@ -119,7 +119,6 @@ fn forward(
         ("priority", set(&priority)),
         ("rate_limits", set(&rate_limits)),
         ("include_vh_rate_limits", set(&include_vh_rate_limits)),
-        ("hash_policy", set(&hash_policy)),
         ("cors", set(&cors)),
         ("max_grpc_timeout", set(&max_grpc_timeout)),
         ("grpc_timeout_offset", set(&grpc_timeout_offset)),
@@ -154,6 +153,7 @@ fn forward(
         Some(None)
     };
     let host_rewrite = host_rewrite(host_rewrite_specifier, found);
+    let hash_policy = hashing::policies(hash_policy, found);
     let attempts = attempts?;
     Some(ir::Forward {
         clusters: clusters?,
@@ -162,6 +162,7 @@ fn forward(
         retry: attempts.retry,
         path_rewrite: path_rewrite?,
         host_rewrite: host_rewrite?,
+        hash_policy: hash_policy?,
     })
 }
 

@@ -84,7 +84,37 @@ fn route_action(from: &ir::Forward, rewrite: Option<Rewrite>) -> route::RouteAct
         prefix_rewrite,
         regex_rewrite,
         host_rewrite_specifier: host,
+        hash_policy: from.hash_policy.iter().map(hash_policy).collect(),
         ..route::RouteAction::default()
+    }
+}
+
+fn hash_policy(from: &ir::HashPolicy) -> route::route_action::HashPolicy {
+    use route::route_action::hash_policy::{
+        ConnectionProperties, Cookie, Header, PolicySpecifier, QueryParameter,
+    };
+
+    let specifier = match &from.source {
+        ir::HashSource::Header(name) => PolicySpecifier::Header(Header {
+            header_name: name.clone(),
+            regex_rewrite: None,
+        }),
+        ir::HashSource::Cookie(cookie) => PolicySpecifier::Cookie(Cookie {
+            name: cookie.name.clone(),
+            ttl: cookie.ttl.and_then(duration),
+            path: cookie.path.clone().unwrap_or_default(),
+            attributes: Vec::new(),
+        }),
+        ir::HashSource::ClientAddress => {
+            PolicySpecifier::ConnectionProperties(ConnectionProperties { source_ip: true })
+        }
+        ir::HashSource::Query(name) => {
+            PolicySpecifier::QueryParameter(QueryParameter { name: name.clone() })
+        }
+    };
+    route::route_action::HashPolicy {
+        terminal: from.terminal,
+        policy_specifier: Some(specifier),
     }
 }
 
